@@ -17,8 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import InputError, explain_os_error
-from benchmark.file_contents import missing_link, mistaken_download, other_content
-from benchmark.files import read_json, sha256_file
+from benchmark.file_contents import missing_link, mistaken_download, verify_export
 
 # Harmless objects that training scripts save beside the weights: argparse namespaces, and paths,
 # which become pure paths, since those of another operating system cannot be created here.
@@ -115,13 +114,6 @@ def _is_safetensors(path: Path) -> bool:
     )
 
 
-def refuse_other_content(path: Path) -> None:
-    """Raise an `InputError` if an unreadable file certainly does not hold weights."""
-    other = other_content(path)
-    if other is not None:
-        raise InputError(f"{path}: {other}") from None
-
-
 def _damaged(path: Path, error: Exception) -> InputError:
     other = mistaken_download(path)
     if other is not None:
@@ -163,8 +155,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             objects than tensors and plain values, or is no state dict.
     """
     path = Path(path)
-    if path.suffix == ".safetensors" and path.is_file():
-        _verify_export(path)
+    verify_export(path)
     content = load_plain(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -172,24 +163,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise InputError(f"{path}: not a state dict (names to tensors)")
     return content
-
-
-def _verify_export(path: Path) -> None:
-    """Compare exported weights with the sha256 in the description of that name beside them.
-
-    Safetensors has no checksum. Weights of others, without such a description, pass.
-    """
-    description = path.with_suffix(".json")
-    if not description.exists():
-        return
-    content = read_json(description)
-    expected = content.get("weights_sha256") if isinstance(content, dict) else None
-    if expected not in (None, sha256_file(path)):
-        refuse_other_content(path)
-        raise InputError(
-            f"{path}: damaged, or not the weights {description.name} describes (sha256 differs); "
-            "copy both from where they were exported"
-        )
 
 
 def without_wrappers(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:

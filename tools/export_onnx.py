@@ -52,6 +52,7 @@ def write(source: Path, out: Path, size: int | None) -> OnnxReport:
     """Find out what the source is, and write it; what is cheap to refuse comes first."""
     from benchmark.downstream.fine_tuned import read_model_description
     from benchmark.downstream.fine_tuned.description import model_folder
+    from benchmark.file_contents import verify_export
 
     folder = model_folder(source)
     if (folder / "model.json").is_file():
@@ -60,6 +61,7 @@ def write(source: Path, out: Path, size: int | None) -> OnnxReport:
             raise InputError(f"a model for {task}; encoders and segmentors can be written as ONNX")
         if size is not None:
             raise InputError("--size is for encoders; a segmentor keeps the size it was trained at")
+        verify_export(folder / "model.safetensors")
         from benchmark.quiet import quiet_libraries
 
         with quiet_libraries():
@@ -68,14 +70,16 @@ def write(source: Path, out: Path, size: int | None) -> OnnxReport:
         return write_segmentor_onnx(out, load_model(folder))
     if not (folder / "encoder.json").is_file():
         raise InputError("neither a fine-tuned model (model.json) nor an encoder (encoder.json)")
-    from benchmark.downstream.backbone import check_patches
+    from benchmark.encoders.card import check_patches, read_encoder_card
+
+    card = read_encoder_card(folder)
+    if size is not None:
+        check_patches(card, size)
+    verify_export(folder / "encoder.safetensors")
     from benchmark.encoders.encoder import load_encoder
     from benchmark.encoders.onnx_export import write_encoder_onnx
 
-    encoder, card = load_encoder(folder)
-    if size is not None:
-        check_patches(card, size)
-    return write_encoder_onnx(out, encoder, card, size)
+    return write_encoder_onnx(out, *load_encoder(folder), size)
 
 
 def main() -> None:

@@ -54,8 +54,10 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     from benchmark.downstream.fine_tuned import read_model_description
+    from benchmark.downstream.fine_tuned.description import model_folder
     from benchmark.downstream.prediction.frames import list_frames, refuse_inside
     from benchmark.downstream.prediction.outputs import Outputs
+    from benchmark.file_contents import verify_export
     from benchmark.files import check_output_folder
 
     # Loading the libraries takes seconds; what is cheap to find is reported before.
@@ -66,6 +68,7 @@ def main() -> int:
     frames = list_frames(args.frames)
     if not args.overwrite:
         outputs.refuse_existing(frames)
+    verify_export(model_folder(args.model) / "model.safetensors")
 
     from benchmark.quiet import quiet_libraries
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_encoder_card
+from benchmark.encoders.card import EncoderCard, read_encoder_card
+from benchmark.encoders.encoder import ARCHITECTURES, load_encoder
 from benchmark.errors import InputError
 from benchmark.type_hints import Rate
 
@@ -65,16 +66,4 @@ def check_channels(card: EncoderCard, folder: str | Path | EncoderCard) -> None:
         raise InputError(
             f"{folder}: an encoder of in_channels={channels}; fine-tuning shows images of 3, "
             f"choose another encoder"
-        )
-
-
-def check_patches(card: EncoderCard, size: int) -> None:
-    """Refuse an image size the encoder cannot cut into patches or halve often enough."""
-    unit = card.strides[-1]
-    if size % unit:
-        what = "coarsest stride" if card.patch_size is None else "patch size"
-        nearest = max(unit, unit * round(size / unit))
-        raise InputError(
-            f"image size {size} is no multiple of the {what} {unit} of the encoder; the nearest "
-            f"that is: {nearest}"
         )

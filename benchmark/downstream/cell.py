@@ -19,7 +19,7 @@ from benchmark.data.checks.leakage import find_leakage_report
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device_name, uses_gpu
 from benchmark.downstream.task import TaskMetric
-from benchmark.encoders.encoder import read_encoder_card
+from benchmark.encoders.card import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.method_cards import MethodCard
 from benchmark.results import (

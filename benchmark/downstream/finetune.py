@@ -28,7 +28,7 @@ from benchmark.downstream.fine_tuned.description import NAME
 from benchmark.downstream.fine_tuned.saving import write_model
 from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task, scoring_batch_size
-from benchmark.encoders.encoder import EncoderCard
+from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError, one_of
 from benchmark.nn.low_rank import merge_low_rank
 from benchmark.registry import build

@@ -17,7 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, build_encoder, export_encoder
+from benchmark.encoders.card import EncoderCard
+from benchmark.encoders.encoder import ARCHITECTURES, build_encoder, export_encoder
 from benchmark.encoders.torchscript import read_torchscript
 from benchmark.encoders.weight_layouts import Tensors, WeightLayout, files_beside, flatten, locate
 from benchmark.errors import InputError, did_you_mean

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.encoders.card import Architecture, EncoderCard, read_encoder_card
 from benchmark.encoders.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, sha256_bytes, write_json
@@ -23,12 +23,11 @@ from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
-from benchmark.schemas import NonEmpty, Schema, read_validated, version_type
 from benchmark.type_hints import fits, hints_of, meaning
 from benchmark.weights import load_strict, read_tensors
 
 # Architectures that can be exported, by their name in the card.
-ARCHITECTURES: dict[str, type[Encoder]] = {
+ARCHITECTURES: dict[Architecture, type[Encoder]] = {
     "vit": VisionTransformer,
     "eva": EvaEncoder,
     "samvit": SAMEncoder,
@@ -36,31 +35,6 @@ ARCHITECTURES: dict[str, type[Encoder]] = {
     "resnet": ResNetEncoder,
     "unet": UNetEncoder,
 }
-
-
-class EncoderCard(Schema):
-    """Content of `encoder.json`."""
-
-    remedy: ClassVar[str] = "export or convert the encoder again"
-
-    # Version of this layout; the key ``schema`` of the file.
-    schema_version: version_type(1) = Field(1, alias="schema")
-    architecture: Literal[tuple(ARCHITECTURES)]  # key of `ARCHITECTURES`
-    arguments: dict[str, Any]  # constructor arguments of the architecture
-    num_prefix_tokens: int  # leading tokens that are not patches
-    final_norm: str | None  # name of the norm after the last block; None if there is none
-    patch_size: int | None  # side of a patch in pixels; None for a convolutional network
-    strides: NonEmpty[int]  # pixels of the image per pixel of each feature map, finest first
-    widths: NonEmpty[int]  # channels of each feature map
-    # Normalisation of intensities in [0, 1], per channel.
-    mean: NonEmpty[float]
-    std: NonEmpty[float]
-    fingerprint: str  # short hash of the features, see `Features.fingerprint`
-    # Those of a fixed image, see `Features.texts`; None where they were not finite.
-    features: NonEmpty[str] | None
-    weights_sha256: str  # hash of the safetensors file
-    # Method, run and pre-training dataset the weights come from.
-    provenance: dict[str, Any] = Field(default_factory=dict)
 
 
 def write_tensors(path: Path, module: nn.Module) -> str:
@@ -140,23 +114,6 @@ def _collect_errors(problems: list[str] | None) -> Iterator[None]:
         if problems is None:
             raise
         problems.append(str(error))
-
-
-def read_encoder_card(folder: str | Path | EncoderCard) -> EncoderCard:
-    """Read and validate `encoder.json`; a card is returned as it is.
-
-    Raises:
-        InputError: missing, of another version, or a key that is missing, unknown or invalid.
-    """
-    if isinstance(folder, EncoderCard):
-        return folder
-    folder = Path(folder)
-    path = folder / "encoder.json"
-    if not path.is_file():
-        released = folder.parent.name == "released"
-        command = "convert_checkpoint.py NAME FILE" if released else "train.py CONFIG"
-        raise InputError(f"{path}: no such file; make it with tools/{command}")
-    return read_validated(path, EncoderCard)
 
 
 def load_encoder(folder: str | Path | EncoderCard, **overrides: Any) -> tuple[Encoder, EncoderCard]:

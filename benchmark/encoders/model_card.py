@@ -15,7 +15,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from benchmark.encoders.encoder import EncoderCard
+from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError
 from benchmark.files import read_object
 from benchmark.method_cards import MethodCard, card_of_encoder

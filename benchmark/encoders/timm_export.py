@@ -18,7 +18,8 @@ import timm
 import torch
 from torch import Tensor
 
-from benchmark.encoders.encoder import EncoderCard, load_encoder
+from benchmark.encoders.card import EncoderCard
+from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, write_json
 from benchmark.nn.backbones.base import Encoder

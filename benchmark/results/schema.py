@@ -60,7 +60,7 @@ class Metric(Schema):
 
 
 class EncoderIdentity(Schema):
-    """Which encoder was fine-tuned, see `benchmark.encoders.encoder.EncoderCard`.
+    """Which encoder was fine-tuned, see `benchmark.encoders.card.EncoderCard`.
 
     An encoder with random weights has no weights file.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import onnxruntime
@@ -62,28 +63,29 @@ def test_cheap_mistakes_are_one_line_without_torch(light_answers, encoder, tmp_p
     folder = tmp_path / "folder"
     folder.mkdir()
     nothing, out = str(tmp_path / "nothing"), str(tmp_path / "a.onnx")
+    damaged = shutil.copytree(encoder, tmp_path / "damaged")
+    with (damaged / "encoder.safetensors").open("ab") as stream:
+        stream.write(b"\0")
     answers = light_answers(
         ("export_onnx.py", nothing, "--out", out),
         ("export_onnx.py", str(encoder), "--out", str(folder)),
         ("export_onnx.py", str(assets["model"]), "--out", out, "--size", "64"),
         ("export_onnx.py", str(encoder), "--out", out, "--size", "0"),
+        ("export_onnx.py", str(encoder), "--out", out, "--size", "50"),
+        ("export_onnx.py", str(damaged), "--out", out),
     )
-    assert [one.returncode for one in answers] == [2] * 4
+    assert [one.returncode for one in answers] == [2] * 6
     assert answers[0].refusal == (
         f"error: {nothing}: neither a fine-tuned model (model.json) nor an encoder (encoder.json)\n"
     )
     assert answers[1].refusal == f"error: {folder}: is there already; name a file in it\n"
     assert "--size is for encoders; a segmentor keeps" in answers[2].refusal
     assert "--size: '0' is not an integer of 1 or more" in answers[3].stderr
-
-
-def test_a_size_that_does_not_fit_is_refused(run, encoder, tmp_path):
-    code, printed, errors = run(encoder, "--out", tmp_path / "a.onnx", "--size", 50)
-    assert (code, printed) == (2, "")
-    assert errors == (
+    assert answers[4].refusal == (
         f"error: {encoder}: image size 50 is no multiple of the patch size 8 of the encoder; the "
         "nearest that is: 48\n"
     )
+    assert "encoder.safetensors: damaged, or not the weights encoder.json" in answers[5].refusal
 
 
 def test_a_missing_package_is_named_with_its_command(run, encoder, tmp_path, monkeypatch):

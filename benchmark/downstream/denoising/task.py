@@ -13,12 +13,12 @@ from torch import nn
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
-from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.denoising.dataset import DenoisingDataset, read_pair
 from benchmark.downstream.denoising.metrics import DenoisingMetric
 from benchmark.downstream.examples import middle, read_example_image
 from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
 from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
+from benchmark.encoders.card import check_patches
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
 from benchmark.registry import build

@@ -18,11 +18,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.backbone import EncoderMaps, check_patches
+from benchmark.downstream.backbone import EncoderMaps
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.downstream.task import TaskClasses, reset_parameters
-from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, read_encoder_card
+from benchmark.encoders.card import EncoderCard, check_patches, read_encoder_card
+from benchmark.encoders.encoder import ARCHITECTURES
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from benchmark.downstream.backbone import check_channels, check_patches
-from benchmark.encoders.encoder import EncoderCard, load_encoder, read_encoder_card
+from benchmark.downstream.backbone import check_channels
+from benchmark.encoders.card import EncoderCard, check_patches, read_encoder_card
+from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups
 from benchmark.registry import MODELS

@@ -33,7 +33,7 @@ from benchmark.downstream.task import (
     load_task,
     scoring_batch_size,
 )
-from benchmark.encoders.encoder import EncoderCard
+from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.schemas import validate

@@ -14,7 +14,8 @@ from benchmark.downstream.fine_tuned.description import (
     Preprocessing,
     provenance_of,
 )
-from benchmark.encoders.encoder import EncoderCard, write_tensors
+from benchmark.encoders.card import EncoderCard
+from benchmark.encoders.encoder import write_tensors
 from benchmark.files import write_json
 from benchmark.results import RunRecord
 from benchmark.schemas import validate

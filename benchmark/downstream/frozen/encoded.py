@@ -14,10 +14,11 @@ from torch import Tensor
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device
-from benchmark.downstream.backbone import check_channels, check_patches
+from benchmark.downstream.backbone import check_channels
 from benchmark.downstream.segmentation.dataset import LoadTruth, SegmentationDataset
 from benchmark.downstream.segmentation.model import normalised_as
 from benchmark.downstream.segmentation.task import image_size
+from benchmark.encoders.card import check_patches
 from benchmark.encoders.encoder import load_encoder
 from benchmark.registry import build
 

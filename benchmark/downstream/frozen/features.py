@@ -27,7 +27,7 @@ from benchmark.data.packs.reading import map_file
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.labels import labelled
 from benchmark.downstream.frozen.encoded import EncodedFrames
-from benchmark.encoders.encoder import EncoderCard, read_encoder_card
+from benchmark.encoders.card import EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_object, write_json
 from benchmark.locking import acquire, remove_unlocked

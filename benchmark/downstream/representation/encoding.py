@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmark.device import device
-from benchmark.downstream.backbone import check_patches
+from benchmark.encoders.card import check_patches
 from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 

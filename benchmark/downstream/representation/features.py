@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.frozen.encoded import EncodedFrames
-from benchmark.encoders.encoder import EncoderCard
+from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
 

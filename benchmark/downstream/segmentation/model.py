@@ -19,7 +19,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from benchmark.downstream.backbone import EncoderMaps
-from benchmark.encoders.encoder import EncoderCard
+from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError
 from benchmark.nn.objectives.dice import dice_loss
 from benchmark.registry import MODELS

@@ -14,7 +14,6 @@ from torch import nn
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
-from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import LabelMapCrossEntropy, LabelMapDice
@@ -25,6 +24,7 @@ from benchmark.downstream.segmentation.metrics import (
 )
 from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
 from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
+from benchmark.encoders.card import check_patches
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch

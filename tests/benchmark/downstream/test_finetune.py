@@ -34,7 +34,7 @@ from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.segmentation.metrics import centreline_dice, definitions
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.downstream.task import load_task
-from benchmark.encoders.encoder import read_encoder_card
+from benchmark.encoders.card import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.results import config_hash, read_record

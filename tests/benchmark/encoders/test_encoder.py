@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmark.encoders.encoder import export_encoder, load_encoder, read_encoder_card
+from benchmark.encoders.card import read_encoder_card
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.encoders.fingerprint import take_features
 from benchmark.errors import InputError
 from benchmark.files import sha256_file

@@ -9,12 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.encoders.encoder import (
-    architecture_of,
-    export_encoder,
-    load_encoder,
-    read_encoder_card,
-)
+from benchmark.encoders.card import read_encoder_card
+from benchmark.encoders.encoder import architecture_of, export_encoder, load_encoder
 from benchmark.encoders.fingerprint import take_features
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmark.encoders.encoder import EncoderCard, export_encoder
+from benchmark.encoders.card import EncoderCard
+from benchmark.encoders.encoder import export_encoder
 from benchmark.encoders.model_card import model_card, scores_of
 from benchmark.errors import InputError
 from benchmark.results import RunRecord, config_hash, write_record

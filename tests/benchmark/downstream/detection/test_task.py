@@ -16,7 +16,7 @@ from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.task import load_task
-from benchmark.encoders.encoder import read_encoder_card
+from benchmark.encoders.card import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record

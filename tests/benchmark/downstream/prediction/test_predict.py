@@ -215,12 +215,16 @@ def test_bad_input_is_one_line_before_anything_heavy(light_answers, trained, hel
     damaged.mkdir()
     (damaged / "model.json").write_text("{}")
     (damaged / "model.safetensors").write_bytes(b"")
+    changed = shutil.copytree(trained.folder, tmp_path / "changed")
+    with (changed / "model.safetensors").open("ab") as stream:
+        stream.write(b"\0")
     (tmp_path / "file").touch()
     blocked = f"{tmp_path}/file/out"
     commands = {
         ("predict.py", model, frames, "--out", blocked): "file: a file stands where a folder is",
         ("predict.py", str(tmp_path), frames, *out): "no fine-tuned model (model.json is missing)",
         ("predict.py", str(damaged), frames, *out): "key 'schema' is missing",
+        ("predict.py", str(changed), frames, *out): "damaged, or not the weights model.json desc",
         ("predict.py", model, str(tmp_path / "none"), *out): "no such file or folder",
         ("predict.py", model, frames, "--out", f"{frames}/out"): "which is read; choose another",
         ("predict.py", model, frames, *out, "--batch-size", "0"): "'0' is not an integer of 1",

@@ -19,7 +19,8 @@ from benchmark.downstream.segmentation.model import (
 )
 from benchmark.downstream.segmentation.plain import PatchMap
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.encoders.encoder import export_encoder, load_encoder, read_encoder_card
+from benchmark.encoders.card import read_encoder_card
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.nn.backbones.base import Encoder

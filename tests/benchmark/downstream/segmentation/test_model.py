@@ -11,7 +11,6 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.segmentation.model import (
     BinaryCrossEntropy,
     BinaryDice,
@@ -265,16 +264,3 @@ def test_gradient_reaches_the_whole_encoder_without_its_last_norm(tmp_path, expo
         assert not name.startswith("norm."), "what is not used is dropped"
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name
-
-
-def test_an_image_size_that_cannot_be_cut_is_refused(tmp_path, export_vit):
-    card = EncoderBackbone(str(export_vit(tmp_path))).card
-    check_patches(card, 96)
-    with pytest.raises(InputError, match=r"size 100 is no multiple of the patch size 16 .* 96$"):
-        check_patches(card, 100)
-    with pytest.raises(InputError, match=r"size 512 is no multiple of the patch size 14 .* 518$"):
-        check_patches(card.model_copy(update={"patch_size": 14, "strides": [14]}), 512)
-    with pytest.raises(
-        InputError, match=r"size 20 is no multiple of the coarsest stride 32 .* 32$"
-    ):
-        check_patches(card.model_copy(update={"patch_size": None, "strides": [4, 32]}), 20)
