@@ -26,9 +26,8 @@ class EncoderCard(Schema):
     num_prefix_tokens: int  # leading tokens that are not patches
     final_norm: str | None  # name of the norm after the last block; None if there is none
     patch_size: int | None  # side of a patch in pixels; None for a convolutional network
-    strides: NonEmpty[
-        Annotated[int, Field(ge=1)]
-    ]  # pixels of the image per pixel of each feature map, finest first
+    # Pixels of the image per pixel of each feature map, finest first.
+    strides: NonEmpty[Annotated[int, Field(ge=1)]]
     widths: NonEmpty[int]  # channels of each feature map
     # Normalisation of intensities in [0, 1], per channel.
     mean: NonEmpty[float]
