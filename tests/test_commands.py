@@ -32,7 +32,7 @@ DOCUMENTS = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
 )
 TOOLS = sorted(path.name for path in (ROOT / "tools").iterdir() if path.suffix in (".py", ".sh"))
-COMMANDS = [name for name in TOOLS if name not in ("_cli.py", "_launch.py", "_screen.py")]
+COMMANDS = [name for name in TOOLS if not name.startswith("_")]
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")

@@ -42,6 +42,7 @@ COMMANDS = [
     ["step", "--method", "vasomim", "--cfg-options", "resident=False"],
     ["pretrain", "mae", "crossmae", "--mae-options", "epochs=3"],
     ["pretrain", "--reference", "mmpretrain", "--steps", "9"],
+    ["probe", "mae", "dino", "--frames", "8"],
     ["finetune", "--scale", "tiny"],
     ["leaderboard", "--methods", "4"],
     ["resume", "--repeats", "2"],
