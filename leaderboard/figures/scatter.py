@@ -48,7 +48,9 @@ def draw_scatter(scatter: dict[str, Any], width: float) -> Figure:
     axis.grid()
     axis.margins(0.12)
     test = scatter["correlation"]
-    words = f"Spearman's ρ = {test['rho']:.2f}, {p_text(test['p'])}, " if test["p"] else ""
+    words = ""
+    if test["p"] is not None:
+        words = f"Spearman's ρ = {test['rho']:.2f}, {p_text(test['p'])}, "
     axis.set_title(f"{words}n = {test['n']} methods", loc="left")
     over = f"mean over {', '.join(scatter['datasets'])}"
     place = {"ha": "right", "va": "bottom", "fontsize": 5.5, "color": MUTED}
