@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from benchmark.without_transformers import hide_transformers
+from benchmark.openmmlab.without_transformers import hide_transformers
 
 if TYPE_CHECKING:
     from benchmark.anatomy.extraction import vessel_mask

@@ -16,8 +16,8 @@ from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 from benchmark.errors import InputError, did_you_mean
-from benchmark.mmcv_ops import install_mmcv_ops
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.mmcv_ops import install_mmcv_ops
+from benchmark.openmmlab.quiet import quiet_libraries
 
 SCOPE = "angio"
 # Here, because configs may name classes of mmpretrain, which imports parts of mmdetection.

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import InputError, explain_os_error
-from benchmark.file_contents import missing_link, mistaken_download, verify_export
+from benchmark.files.contents import missing_link, mistaken_download, verify_export
 
 # Harmless objects that training scripts save beside the weights: argparse namespaces, and paths,
 # which become pure paths, since those of another operating system cannot be created here.

@@ -26,7 +26,7 @@ from benchmark.method import Method, Progress
 from benchmark.nn.batch_norm import convert_sync_batchnorm
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.state_dict_names import Rules, translate
-from benchmark.quiet import LibraryState, quiet_libraries
+from benchmark.openmmlab.quiet import LibraryState, quiet_libraries
 from benchmark.registry import METHODS, OPTIMIZERS, build
 from benchmark.weights import load_strict
 from methods.mae import Part

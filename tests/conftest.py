@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.device import VARIABLE, hide_gpus
-from benchmark.mmcv_ops import install_mmcv_ops
 from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.openmmlab.mmcv_ops import install_mmcv_ops
 
 # Before a test imports mmpretrain, which may import parts of mmdet.
 install_mmcv_ops()

@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = ("benchmark", "methods", "leaderboard", "tools")
 
 # Rooms from lowest to highest; a room may import those below it, and any room the modules directly
-# in `benchmark` (randomness, files, errors, method, …).
+# in `benchmark` (randomness, errors, method, …).
 ROOMS = (
+    ("files", "openmmlab"),
     ("nn", "data", "results"),
     ("anatomy",),
     ("encoders",),
@@ -24,7 +25,8 @@ ROOMS = (
 )
 
 
-def _above(level: int, room: str) -> tuple[str, ...]:
+def _above(room: str) -> tuple[str, ...]:
+    level = next(i for i, rooms in enumerate(ROOMS) if room in rooms)
     beside = [name for name in ROOMS[level] if name != room]
     higher = [name for rooms in ROOMS[level + 1 :] for name in rooms]
     return tuple(f"benchmark.{name}" for name in (*beside, *higher))
@@ -32,14 +34,10 @@ def _above(level: int, room: str) -> tuple[str, ...]:
 
 FORBIDDEN = {
     "benchmark": ("methods", "leaderboard", "tools", "configs"),
-    **{
-        f"benchmark/{room}": _above(level, room)
-        for level, rooms in enumerate(ROOMS)
-        for room in rooms
-    },
+    **{f"benchmark/{room}": _above(room) for rooms in ROOMS for room in rooms},
     # These start instantly, without torch.
-    "benchmark/results": (*_above(0, "results"), "torch"),
-    "benchmark/sweep": (*_above(5, "sweep"), "torch", "mmengine", "benchmark.nn"),
+    "benchmark/results": (*_above("results"), "torch"),
+    "benchmark/sweep": (*_above("sweep"), "torch", "mmengine", "benchmark.nn"),
     "methods": ("leaderboard", "tools", "benchmark.training", "benchmark.downstream"),
     "leaderboard": ("methods", "tools", "torch", "mmengine", "benchmark.data", "benchmark.nn"),
 }
@@ -75,8 +73,8 @@ def test_imports_point_one_way(room: str) -> None:
 
 # Files that may call functions which ignore unreadable folders or parse JSON leniently, and why.
 EXEMPT = {
-    "benchmark/files.py": "removes the files it lists",
-    "benchmark/locking.py": "any damaged lock file means no holder",
+    "benchmark/files/__init__.py": "removes the files it lists",
+    "benchmark/files/locking.py": "any damaged lock file means no holder",
     "benchmark/sweep/config_cache.py": "output of our own process",
     "benchmark/sweep/config_facts.py": "input from our own process",
     "benchmark/training/distributed/watchdog.py": "messages of other processes of a run",
@@ -85,7 +83,7 @@ EXEMPT = {
 
 
 def careless_calls(path: Path) -> list[str]:
-    """Calls of the standard library that `benchmark.files` and `strict_json` replace."""
+    """Calls of the standard library that `benchmark.files` replaces."""
     found = []
     for node in nodes(path):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -106,7 +104,6 @@ def test_folders_and_json_are_read_in_one_place() -> None:
 
 # Rooms that may have more files, and why.
 CROWDED = {
-    "benchmark": "used by all rooms",
     "methods": "one file per method",
     "tools": "one file per command",
 }

@@ -29,7 +29,7 @@ from benchmark.downstream.finetune import run_cell
 from benchmark.encoders.encoder import export_encoder
 from benchmark.method_cards import CONFIGS
 from benchmark.nn.vit import VisionTransformer
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "use_an_encoder.md").read_text(encoding="utf-8")

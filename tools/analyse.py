@@ -49,7 +49,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     from benchmark.downstream.representation.preview import preview_representation
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
     from benchmark.visualization.figure_files import figure_format
 
     work, configs = _cli.work_folder(args), Path(args.configs)

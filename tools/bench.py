@@ -171,7 +171,7 @@ def main() -> None:
     # Imported late: `--help` must not wait for torch.
     with contextlib.ExitStack() as stack:
         if part in _RUNS:
-            from benchmark.quiet import quiet_libraries
+            from benchmark.openmmlab.quiet import quiet_libraries
 
             stack.enter_context(quiet_libraries())
         where, _, name = function.partition(":")

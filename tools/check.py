@@ -186,7 +186,7 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
 def _check_method(arguments: argparse.Namespace) -> int:
     import tempfile
 
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
     from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
     from benchmark.training.preview import find_config
 

@@ -51,7 +51,7 @@ def _add_options(one: argparse.ArgumentParser) -> None:
 def main() -> None:
     args = arguments()
     from benchmark.downstream.frozen.preview import preview_frozen, settings_of
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
 
     work, configs = _cli.work_folder(args), Path(args.configs)
     data = Path(args.data) if args.data else None

@@ -43,7 +43,7 @@ def main() -> None:
     from benchmark.encoders.model_card import model_card, scores_of
     from benchmark.encoders.timm_export import README, WRITTEN, open_export, write_timm
     from benchmark.files import write_text
-    from benchmark.locking import new_folder
+    from benchmark.files.locking import new_folder
 
     with new_folder(out, WRITTEN) as folder:
         encoder, card = open_export(source)

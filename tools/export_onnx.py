@@ -52,7 +52,7 @@ def write(source: Path, out: Path, size: int | None) -> OnnxReport:
     """Find out what the source is, and write it; what is cheap to refuse comes first."""
     from benchmark.downstream.fine_tuned import read_model_description
     from benchmark.downstream.fine_tuned.description import model_folder
-    from benchmark.file_contents import verify_export
+    from benchmark.files.contents import verify_export
 
     folder = model_folder(source)
     if (folder / "model.json").is_file():
@@ -62,7 +62,7 @@ def write(source: Path, out: Path, size: int | None) -> OnnxReport:
         if size is not None:
             raise InputError("--size is for encoders; a segmentor keeps the size it was trained at")
         verify_export(folder / "model.safetensors")
-        from benchmark.quiet import quiet_libraries
+        from benchmark.openmmlab.quiet import quiet_libraries
 
         with quiet_libraries():
             from benchmark.downstream.fine_tuned.model import load_model

@@ -50,7 +50,7 @@ def main() -> None:
     args = arguments()
     from benchmark.downstream.preview import find_method, preview_cell
     from benchmark.method_cards import card_of_encoder
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
     from benchmark.results import labelled_id
 
     work = _cli.work_folder(args)

@@ -341,7 +341,7 @@ def main() -> int:
     options = parse()
 
     from benchmark.errors import InputError
-    from benchmark.locking import hold_folder
+    from benchmark.files.locking import hold_folder
 
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"{options.out}: --out must be a folder")

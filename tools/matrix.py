@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from benchmark.locking import made_folder
+    from benchmark.files.locking import made_folder
     from benchmark.method_cards import CONFIGS
     from benchmark.sweep.cleanup import clean_up_if_idle
     from benchmark.sweep.config_cache import cached

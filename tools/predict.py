@@ -57,8 +57,8 @@ def main() -> int:
     from benchmark.downstream.fine_tuned.description import model_folder
     from benchmark.downstream.prediction.frames import list_frames, refuse_inside
     from benchmark.downstream.prediction.outputs import Outputs
-    from benchmark.file_contents import verify_export
     from benchmark.files import check_output_folder
+    from benchmark.files.contents import verify_export
 
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     description = read_model_description(args.model)
@@ -70,13 +70,13 @@ def main() -> int:
         outputs.refuse_existing(frames)
     verify_export(model_folder(args.model) / "model.safetensors")
 
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
 
     with quiet_libraries():
         from benchmark.downstream.fine_tuned.model import load_model
         from benchmark.downstream.prediction.run import predict_frames
         from benchmark.downstream.prediction.writing import PredictionWriter
-    from benchmark.locking import hold_folder
+    from benchmark.files.locking import hold_folder
 
     model = load_model(args.model)
     writer = PredictionWriter(outputs, args.min_score)

@@ -121,7 +121,7 @@ def merge(sources: list[str], into: Path, policy: str) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from benchmark.locking import hold_folder
+    from benchmark.files.locking import hold_folder
     from benchmark.results import apply_step, plan_merge
 
     screen = Console(stderr=True)

@@ -84,7 +84,7 @@ def main() -> None:
     if test.record.exists() and not args.overwrite:
         raise InputError(f"{test.record}: there already; --overwrite replaces it")
 
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
 
     with quiet_libraries():
         from benchmark.downstream.compose import refuse_other_dataset

@@ -30,11 +30,11 @@ from benchmark.device import on_cpu
 from benchmark.encoders.encoder import load_encoder, write_tensors
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
+from benchmark.files.strict_json import parse_json
 from benchmark.method import Method, Progress
 from benchmark.nn.backbones.base import Encoder
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
-from benchmark.strict_json import parse_json
 from benchmark.training.accumulation import training_step
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.config import from_plain, to_plain

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmark.device import on_cpu
 from benchmark.method import Progress
-from benchmark.mmcv_ops import install_mmcv_ops
+from benchmark.openmmlab.mmcv_ops import install_mmcv_ops
 from benchmark.training.accumulation import training_step, unwrap
 from benchmark.training.config import from_plain
 from benchmark.training.train import TrainingParts, assemble

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark.errors import InputError
-from benchmark.locking import lock_beside, remove_left
+from benchmark.files.locking import lock_beside, remove_left
 
 P = TypeVar("P")
 

@@ -18,7 +18,7 @@ from benchmark.method_cards import (
     read_method_card,
     run_folder,
 )
-from benchmark.quiet import import_mmseg, quiet_libraries
+from benchmark.openmmlab.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 from benchmark.training.preview import read_values

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmark.nn.low_rank import add_low_rank
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.registry import MODELS
 from benchmark.training.config import load_config
 from benchmark.training.config_keys import LORA_KEYS

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
 from benchmark.errors import one_of
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.results import Example
 

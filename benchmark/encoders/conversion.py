@@ -22,9 +22,9 @@ from benchmark.encoders.encoder import ARCHITECTURES, build_encoder, export_enco
 from benchmark.encoders.torchscript import read_torchscript
 from benchmark.encoders.weight_layouts import Tensors, WeightLayout, files_beside, flatten, locate
 from benchmark.errors import InputError, did_you_mean
-from benchmark.file_contents import is_torchscript
 from benchmark.files import read_object, sha256_file
-from benchmark.locking import hold_folder
+from benchmark.files.contents import is_torchscript
+from benchmark.files.locking import hold_folder
 from benchmark.nn.state_dict_names import translate
 from benchmark.type_hints import fits, hints_of, meaning
 from benchmark.weights import Refused, load_plain, load_strict

@@ -22,8 +22,8 @@ from benchmark.encoders.card import EncoderCard
 from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, write_json
+from benchmark.files.temporary import TEMPORARY
 from benchmark.nn.backbones.base import Encoder
-from benchmark.temporary_files import TEMPORARY
 
 WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 WRITTEN = (WEIGHTS, CONFIG, README, TEMPORARY)

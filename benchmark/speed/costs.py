@@ -27,7 +27,7 @@ from benchmark.method_cards import CONFIGS, pretraining_config, read_method_card
 from benchmark.method_costs import MethodCosts
 from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
 from benchmark.nn.masking.random import RandomMasking
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
 from benchmark.speed.flops import ForwardFlops, count_forward

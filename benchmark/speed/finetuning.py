@@ -21,7 +21,7 @@ from benchmark.downstream import finetune
 from benchmark.downstream.compose import compose
 from benchmark.downstream.task import Task, load_task
 from benchmark.encoders.encoder import export_encoder
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
 from benchmark.speed.loops import EPOCHS, PreparedLoop, RunnerSteps, of_harness, of_library

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.device import device, precision, uses_gpu
 from benchmark.method import Progress
-from benchmark.quiet import LibraryState, quiet_libraries
+from benchmark.openmmlab.quiet import LibraryState, quiet_libraries
 from benchmark.registry import build
 from benchmark.training.runner import Runner, count_epoch
 from benchmark.training.train import TrainingParts, assemble

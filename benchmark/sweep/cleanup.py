@@ -8,12 +8,12 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.files import walk
-from benchmark.locking import is_locked, remove_unlocked, try_acquire
+from benchmark.files.locking import is_locked, remove_unlocked, try_acquire
+from benchmark.files.temporary import remove_leftovers
 from benchmark.results import read_record
 from benchmark.sweep.jobs import CellJob, lock_path
 from benchmark.sweep.plan import Plan
 from benchmark.sweep.worker import LOCK
-from benchmark.temporary_files import remove_leftovers
 from benchmark.training.checkpoints.run_files import cell_folder, tidy_finished
 
 PLAN = "plan.json"

@@ -27,7 +27,7 @@ from benchmark.downstream.transfer.identity import (
 )
 from benchmark.errors import InputError
 from benchmark.method_cards import own_configs
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.cells import fine_tuning_of, literal, options_for
 from benchmark.training.checkpoints.run_files import default_folder

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import walk, write_json
-from benchmark.locking import OnWait, acquire
+from benchmark.files.locking import OnWait, acquire
 from benchmark.sweep.cleanup import PLAN, SNAKEMAKE, clean_up
 from benchmark.sweep.config_cache import ROOT, environment_with_root
 from benchmark.sweep.gpus import lock_folder

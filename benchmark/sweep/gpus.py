@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmark.device import wants_cpu
 from benchmark.errors import InputError, explain_os_error
-from benchmark.locking import OnWait, holder_of, try_acquire
+from benchmark.files.locking import OnWait, holder_of, try_acquire
 
 _POLL = 0.5
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from benchmark.downstream.transfer.identity import scored_weights
 from benchmark.errors import InputError, explain_os_error
 from benchmark.files import list_folder, read_json, read_object, sha256_file
-from benchmark.locking import is_locked
+from benchmark.files.locking import is_locked
 from benchmark.results import EncoderIdentity, read_record
 
 MANIFEST = "manifest.json"

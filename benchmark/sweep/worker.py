@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.locking import OnWait, acquire, is_locked
+from benchmark.files.locking import OnWait, acquire, is_locked
 from benchmark.sweep.gpus import lend
 from benchmark.sweep.jobs import Job, failure_path, lock_path, log_path
 from benchmark.training.distributed.signals import EXIT_STOPPED

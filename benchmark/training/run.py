@@ -19,9 +19,9 @@ from mmengine.dist import get_rank, get_world_size
 
 from benchmark.errors import InputError
 from benchmark.files import write_json
-from benchmark.locking import hold_folder
+from benchmark.files.locking import hold_folder
+from benchmark.files.temporary import remove_leftovers
 from benchmark.results import collect_provenance
-from benchmark.temporary_files import remove_leftovers
 from benchmark.training.checkpoints.checkpoint import (
     Checkpoint,
     newest_checkpoint,

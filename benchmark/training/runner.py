@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from benchmark.device import device as choose_device
 from benchmark.device import uses_gpu
 from benchmark.errors import InputError
-from benchmark.quiet import LibraryState
+from benchmark.openmmlab.quiet import LibraryState
 from benchmark.training.accumulation import training_step, unwrap
 from benchmark.training.distributed.signals import leave_process_group
 from benchmark.training.hooks import LogHook, build_hooks

@@ -10,7 +10,7 @@ import matplotlib
 
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_regular
-from benchmark.strict_json import parse_json
+from benchmark.files.strict_json import parse_json
 from benchmark.text import visible
 
 matplotlib.use("Agg")

@@ -95,7 +95,7 @@ def child(
 def main() -> None:
     sys.path.insert(0, str(TOOLS))
     sys.path.insert(0, str(TOOLS.parent))
-    from benchmark.quiet import quiet_libraries
+    from benchmark.openmmlab.quiet import quiet_libraries
 
     with quiet_libraries():
         import benchmark.downstream.finetune

@@ -11,12 +11,12 @@ from pathlib import Path
 import faults
 import pytest
 
-from benchmark.locking import LOCK
+from benchmark.files.locking import LOCK
 
 HOLD = """
 import sys
 from pathlib import Path
-from benchmark.locking import hold
+from benchmark.files.locking import hold
 lock = Path(sys.argv[1])
 lock.parent.mkdir(parents=True, exist_ok=True)
 with hold(lock, lock, "held"):

@@ -103,7 +103,7 @@ def examine_mmcv() -> Finding:
         return Finding("mmcv operations", "mmcv not installed", "missing", _INSTALL)
     folder = Path(next(iter(spec.submodule_search_locations)))
     compiled = bool(list_folder(folder, "_ext.*"))
-    origin = "compiled with mmcv" if compiled else "torchvision's, by benchmark.mmcv_ops"
+    origin = "compiled with mmcv" if compiled else "torchvision's, by benchmark.openmmlab.mmcv_ops"
     return Finding("mmcv operations", origin)
 
 

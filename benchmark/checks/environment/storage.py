@@ -19,7 +19,7 @@ from benchmark.data.formats.images import read_grayscale
 from benchmark.data.packs import PackCollection
 from benchmark.errors import InputError
 from benchmark.files import fsync
-from benchmark.temporary_files import remove_leftovers_once, temporary_beside
+from benchmark.files.temporary import remove_leftovers_once, temporary_beside
 
 CORPUS = 171_478  # frames of XA-170K
 

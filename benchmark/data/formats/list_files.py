@@ -12,7 +12,7 @@ from typing import Any
 from benchmark.data.formats.pointers import pointer_reason
 from benchmark.errors import InputError
 from benchmark.files import read_regular
-from benchmark.strict_json import parse_json
+from benchmark.files.strict_json import parse_json
 
 MAX_LIST_BYTES = 1 << 26
 """Larger list files are refused; the largest one of the public datasets has about 8 MB."""

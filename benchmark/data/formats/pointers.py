@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.file_contents import is_annex_link, is_broken_link, pointer_system
+from benchmark.files.contents import is_annex_link, is_broken_link, pointer_system
 
 _HEAD = 32  # bytes; longer than the prefix of any pointer
 

@@ -13,7 +13,7 @@ from benchmark.data.packs.reading import FramePack
 from benchmark.data.progress import progress_bar
 from benchmark.errors import InputError
 from benchmark.files import fsync, fsync_folder, naming, sha256_file, sha256_json, write_json
-from benchmark.locking import hold, remove_left
+from benchmark.files.locking import hold, remove_left
 from benchmark.schemas import Count, Schema, read_validated
 
 CHUNK = 1024

@@ -45,8 +45,8 @@ from benchmark.data.skips import (
 )
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, fsync, fsync_folder, naming, remove_written, write_json
-from benchmark.locking import clear_partial, hold, lock_beside, make_partial, partial_folder
-from benchmark.temporary_files import TEMPORARY
+from benchmark.files.locking import clear_partial, hold, lock_beside, make_partial, partial_folder
+from benchmark.files.temporary import TEMPORARY
 
 CHUNK = 256
 """Maximum frames per chunk; an interruption loses at most these."""

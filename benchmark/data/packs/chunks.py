@@ -17,8 +17,8 @@ from benchmark.files import (
     write_json,
     write_text,
 )
-from benchmark.strict_json import parse_json
-from benchmark.temporary_files import TEMPORARY
+from benchmark.files.strict_json import parse_json
+from benchmark.files.temporary import TEMPORARY
 
 _FOLDER = "chunks"
 

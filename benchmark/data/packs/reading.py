@@ -23,7 +23,7 @@ from benchmark.data.packs.layout import (
 from benchmark.data.splits import nested_subset
 from benchmark.errors import InputError
 from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
-from benchmark.locking import partial_folder
+from benchmark.files.locking import partial_folder
 from benchmark.schemas import validate
 
 Indices = Sequence[int] | np.ndarray

@@ -14,8 +14,8 @@ from benchmark.data.formats.list_files import name_key
 from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.errors import InputError
-from benchmark.file_contents import is_broken_link
 from benchmark.files import list_folder
+from benchmark.files.contents import is_broken_link
 
 if TYPE_CHECKING:
     import numpy as np

@@ -39,9 +39,9 @@ from benchmark.data.tasks.writers import (
 )
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
-from benchmark.locking import new_folder
+from benchmark.files.locking import new_folder
+from benchmark.files.temporary import TEMPORARY
 from benchmark.schemas import TASK_KINDS
-from benchmark.temporary_files import TEMPORARY
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _IMAGE_FOLDERS = ("images", "masks", "clean")

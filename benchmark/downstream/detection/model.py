@@ -25,7 +25,7 @@ from benchmark.downstream.task import TaskClasses, reset_parameters
 from benchmark.encoders.card import EncoderCard, check_patches, read_encoder_card
 from benchmark.encoders.encoder import ARCHITECTURES
 from benchmark.errors import InputError
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
 

@@ -35,7 +35,7 @@ from benchmark.downstream.task import (
 )
 from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.schemas import validate
 from benchmark.weights import load_strict, read_tensors
 

@@ -11,7 +11,7 @@ from benchmark.downstream.compose import compose, drop_unset_label_count
 from benchmark.downstream.frozen.preview import FrozenSettings, no_encoder, no_masks
 from benchmark.downstream.segmentation.model import EncoderBackbone
 from benchmark.method_cards import MethodCard
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.training.config import load_config, set_option
 
 

@@ -30,7 +30,7 @@ from benchmark.downstream.frozen.encoded import EncodedFrames
 from benchmark.encoders.card import EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_object, write_json
-from benchmark.locking import acquire, remove_unlocked
+from benchmark.files.locking import acquire, remove_unlocked
 from benchmark.training.config import to_plain
 
 _VERSION = 1  # of the layout, and of what the numbers are

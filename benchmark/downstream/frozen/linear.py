@@ -27,7 +27,7 @@ from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, la
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.task import reset_parameters
 from benchmark.errors import InputError
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import permutation, uniform
 from benchmark.registry import MODELS, build
 

@@ -1,5 +1,5 @@
 """Segmentation by mmsegmentation's models, with encoders, datasets and metrics of the benchmark."""
 
-from benchmark.quiet import import_mmseg
+from benchmark.openmmlab.quiet import import_mmseg
 
 import_mmseg()

@@ -26,7 +26,7 @@ from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_enco
 from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
 from benchmark.encoders.card import check_patches
 from benchmark.errors import InputError
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
 from benchmark.results import Example

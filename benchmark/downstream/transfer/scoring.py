@@ -30,7 +30,7 @@ from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
 from benchmark.downstream.task import TaskMetric
 from benchmark.downstream.transfer.planning import ModelTest
 from benchmark.method_cards import MethodCard
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.results import Example, RunRecord, write_record
 from benchmark.schemas import validate
 

@@ -21,8 +21,8 @@ from pydantic import ConfigDict, Field, InstanceOf
 from typing_extensions import TypedDict
 
 from benchmark.errors import InputError
-from benchmark.file_contents import refuse_other_content
 from benchmark.files import atomic_write
+from benchmark.files.contents import refuse_other_content
 from benchmark.schemas import Amount, Count, Schema, validate
 from benchmark.training.checkpoints.run_files import checkpoint_paths, prune_checkpoints
 from benchmark.weights import load_plain

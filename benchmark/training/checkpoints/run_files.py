@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from benchmark.files import list_folder
-from benchmark.locking import LOCK, remove_left
+from benchmark.files.locking import LOCK, remove_left
 
 DESCRIPTION = "run.json"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, remove_written
-from benchmark.locking import LOCK
-from benchmark.temporary_files import TEMPORARY
+from benchmark.files.locking import LOCK
+from benchmark.files.temporary import TEMPORARY
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 from benchmark.training.checkpoints.run_files import (
     DESCRIPTION,

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.files import fsync, naming, read_regular, write_text
+from benchmark.files.strict_json import parse_json
 from benchmark.registry import HOOKS
-from benchmark.strict_json import parse_json
 from benchmark.training.distributed.agreement import broadcast_from_main
 from benchmark.training.distributed.signals import NotFinite, leave
 from benchmark.training.hooks.nonfinite import LIMIT, SkippedSteps

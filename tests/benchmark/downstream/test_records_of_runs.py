@@ -22,7 +22,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.cell import BenchmarkCell, with_patients
 from benchmark.downstream.finetune import run_cell
 from benchmark.errors import InputError
-from benchmark.locking import LOCK
+from benchmark.files.locking import LOCK
 from benchmark.results import find_problems, read_examples, read_record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +55,7 @@ def test_a_finished_run_keeps_no_checkpoints(make_cell, tmp_path, capsys):
         path.touch()
     theirs = cell.folder / "epoch_best.pth"
     theirs.touch()
-    code = "import sys; from pathlib import Path; from benchmark.locking import hold_folder\n"
+    code = "import sys; from pathlib import Path; from benchmark.files.locking import hold_folder\n"
     code += "with hold_folder(Path(sys.argv[1]), 'held'): print('held', flush=True); input()"
     command = [sys.executable, "-c", code, str(cell.folder)]
     pipe = subprocess.PIPE

@@ -11,7 +11,7 @@ import torch
 from mmengine.runner import Runner
 
 from benchmark.errors import InputError
-from benchmark.quiet import quiet_libraries
+from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.speed.mmpretrain import bench_against_mmpretrain, reference_config
 from benchmark.speed.steps import bench_step, equal_weights
 from benchmark.training.train import assemble

@@ -14,11 +14,11 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.locking import acquire, is_locked
+from benchmark.files.locking import acquire, is_locked
+from benchmark.files.temporary import temporary_beside
 from benchmark.sweep import execution
 from benchmark.sweep.cleanup import clean_up_if_idle
 from benchmark.sweep.execution import PROFILES, run_plan
-from benchmark.temporary_files import temporary_beside
 
 if TYPE_CHECKING:
     pass

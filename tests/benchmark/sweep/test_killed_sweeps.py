@@ -21,7 +21,7 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.locking import acquire
+from benchmark.files.locking import acquire
 from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.execution import PROFILES
 from benchmark.sweep.worker import job_description, run_job

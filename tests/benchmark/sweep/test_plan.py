@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.locking import SILENCE, acquire
+from benchmark.files.locking import SILENCE, acquire
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job, failure_path, lock_path
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.files import read_json, write_json
-from benchmark.locking import acquire
+from benchmark.files.locking import acquire
 from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.jobs import failure_path, log_path
 from benchmark.sweep.plan import sweep_folder

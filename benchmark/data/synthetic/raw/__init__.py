@@ -23,7 +23,7 @@ from benchmark.data.synthetic.raw.xa20k import write_xa20k
 from benchmark.data.synthetic.raw.xa170k import write_xa170k
 from benchmark.data.synthetic.raw.xcav import write_xcav
 from benchmark.errors import one_of
-from benchmark.locking import new_folder
+from benchmark.files.locking import new_folder
 
 LAYOUTS: dict[str, Callable[[RawDataset], None]] = {
     "arcade": write_arcade,

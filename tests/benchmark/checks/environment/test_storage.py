@@ -14,7 +14,7 @@ from benchmark.checks.environment import examine, software, storage
 from benchmark.data.packs import build_pack, open_packs
 from benchmark.data.sources import open_source
 from benchmark.errors import InputError
-from benchmark.temporary_files import TEMPORARY
+from benchmark.files.temporary import TEMPORARY
 
 
 @pytest.fixture(scope="module")

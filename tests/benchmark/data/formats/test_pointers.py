@@ -19,7 +19,7 @@ from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.errors import InputError
-from benchmark.file_contents import is_broken_link
+from benchmark.files.contents import is_broken_link
 
 OID = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 POINTERS = {

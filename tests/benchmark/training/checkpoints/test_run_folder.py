@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.locking import LOCK
+from benchmark.files.locking import LOCK
 from benchmark.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from benchmark.training.checkpoints.run_folder import clear_run, holds_run, read_description
 

@@ -17,7 +17,7 @@ import pytest
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.locking import (
+from benchmark.files.locking import (
     SILENCE,
     acquire,
     hold,
@@ -34,7 +34,7 @@ from benchmark.locking import (
 HOLD = """
 import sys
 from pathlib import Path
-from benchmark.locking import hold
+from benchmark.files.locking import hold
 with hold(Path(sys.argv[1]), Path("run"), "being trained"):
     print("held", flush=True)
     sys.stdin.read()
@@ -353,7 +353,7 @@ def test_a_lock_ends_with_its_holder(tmp_path):
 
 
 def test_the_heart_of_a_holder_beats(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.locking.HEARTBEAT", 0.02)
+    monkeypatch.setattr("benchmark.files.locking.HEARTBEAT", 0.02)
     path = tmp_path / "jobs" / "job.lock"
     with acquire(path):
         os.utime(path, (1, 1))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file
-from benchmark.strict_json import parse_json
+from benchmark.files.strict_json import parse_json
 
 _HEAD = 4096  # bytes that are inspected
 _AGAIN = "download it again"

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmark.errors import InputError
-from benchmark.strict_json import parse_json
-from benchmark.temporary_files import remove_leftovers_once, temporary_beside
+from benchmark.files.strict_json import parse_json
+from benchmark.files.temporary import remove_leftovers_once, temporary_beside
 
 MAX_JSON_BYTES = 1 << 28
 """Larger JSON files are rejected; the largest one written here, the detections on a test set of

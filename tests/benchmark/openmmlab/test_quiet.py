@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmark.method import Progress
-from benchmark.quiet import LibraryState, quiet_libraries
+from benchmark.openmmlab.quiet import LibraryState, quiet_libraries
 from benchmark.training.accumulation import AccumulatingOptimWrapper
 from benchmark.training.run import Run
 from benchmark.training.runner import Runner

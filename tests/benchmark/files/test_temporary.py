@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import temporary_files
 from benchmark.files import atomic_write, write_json, write_text
-from benchmark.temporary_files import ABANDONED, remove_leftovers, temporary_beside
+from benchmark.files import temporary as temporary_files
+from benchmark.files.temporary import ABANDONED, remove_leftovers, temporary_beside
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _HANG = """
 import sys, time
 from benchmark.files import atomic_write

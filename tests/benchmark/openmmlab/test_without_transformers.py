@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.method_cards import CONFIGS
-from benchmark.without_transformers import hidden
+from benchmark.openmmlab.without_transformers import hidden
 
 USES = """
 import json, sys

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.without_transformers import hidden
+from benchmark.openmmlab.without_transformers import hidden
 
 
 class LibraryState(contextlib.AbstractContextManager):
@@ -61,7 +61,7 @@ def quiet_libraries() -> Iterator[None]:
     """
     from mmengine.logging import MMLogger
 
-    from benchmark.mmcv_ops import install_mmcv_ops
+    from benchmark.openmmlab.mmcv_ops import install_mmcv_ops
 
     # An import here may import mmdetection, as mmpretrain's models do: after that it would be too
     # late to supply its operations.

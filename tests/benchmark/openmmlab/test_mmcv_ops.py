@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.mmcv_ops import install_mmcv_ops, nms
+from benchmark.openmmlab.mmcv_ops import install_mmcv_ops, nms
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def overlap(a: list[float], b: list[float], offset: int) -> float:
@@ -70,7 +70,7 @@ def test_mmcv_runs_on_the_stand_in():
     """Through mmcv's own functions, in a fresh process; installing imports nothing and repeats."""
     out = script(
         "import sys\n"
-        "from benchmark.mmcv_ops import install_mmcv_ops\n"
+        "from benchmark.openmmlab.mmcv_ops import install_mmcv_ops\n"
         "install_mmcv_ops(); install_mmcv_ops()\n"
         "assert not {'torch', 'mmcv', 'torchvision'} & sys.modules.keys()\n"
         "ours = [f for f in sys.meta_path if type(f).__module__ == install_mmcv_ops.__module__]\n"
@@ -106,7 +106,7 @@ def test_another_extension_keeps_precedence():
     out = script(
         "import sys\n"
         "from importlib.machinery import ModuleSpec\n"
-        "from benchmark.mmcv_ops import install_mmcv_ops\n"
+        "from benchmark.openmmlab.mmcv_ops import install_mmcv_ops\n"
         "def found():\n"
         "    specs = (f.find_spec('mmcv._ext', None) for f in sys.meta_path)\n"
         "    return next((s for s in specs if s is not None), None)\n"
@@ -126,7 +126,7 @@ def test_another_extension_keeps_precedence():
 
 def test_too_late_is_an_error(monkeypatch):
     """mmdetection that was imported without operations keeps functions that fail."""
-    ours = [f for f in sys.meta_path if type(f).__module__ != "benchmark.mmcv_ops"]
+    ours = [f for f in sys.meta_path if type(f).__module__ != "benchmark.openmmlab.mmcv_ops"]
     monkeypatch.setattr(sys, "meta_path", ours)
     monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
     monkeypatch.setitem(sys.modules, "mmdet.models.layers", torch)
@@ -136,7 +136,7 @@ def test_too_late_is_an_error(monkeypatch):
 
 
 def test_a_missing_operation_names_itself_and_the_way_out():
-    from benchmark.mmcv_ops import _Extension
+    from benchmark.openmmlab.mmcv_ops import _Extension
 
     extension = _Extension("mmcv._ext")
     with pytest.raises(InputError, match=r"'carafe_forward' needs the compiled mmcv.*choose"):

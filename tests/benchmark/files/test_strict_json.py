@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.strict_json import MAX_DEPTH, MAX_DIGITS, parse_json
+from benchmark.files.strict_json import MAX_DEPTH, MAX_DIGITS, parse_json
 
 
 def nested(depth: int) -> str:

@@ -1,0 +1,1 @@
+"""How OpenMMLab is imported here: quietly, without its compiled operators and transformers."""
