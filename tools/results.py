@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Show, validate and merge the result records of runs (docs/results.md)."""
+"""Show, validate, compare and merge the result records of runs (docs/results.md)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def arguments() -> argparse.Namespace:
     validate.add_argument("folder", metavar="DIR", help="folder of the results")
     show = commands.add_parser("show", help="list the records of a folder, or print one record")
     show.add_argument("path", metavar="DIR|FILE", help="folder of results, or one JSON file")
+    compare = commands.add_parser(
+        "compare",
+        help="say which cells differ between two folders, and whether by more than the noise of "
+        "their seeds; exit code 1 if a cell moved, or is in one of them only",
+    )
+    compare.add_argument("before", metavar="A", help="folder of results")
+    compare.add_argument("after", metavar="B", help="another one, such as of a repeated run")
     merge = commands.add_parser(
         "merge", help="copy the results of several folders, for example from two machines, into one"
     )
@@ -95,6 +102,30 @@ def show_folder(folder: Path) -> int:
     return 1 if results.unlisted else 0
 
 
+def compare(before: str, after: str) -> int:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from benchmark.results import read_results
+    from leaderboard.compare.reruns import NOISE, NOT_REPEATED, compare_reruns, describe
+
+    sides, problems = zip(*(read_results(folder) for folder in (before, after)))
+    reruns = compare_reruns(*sides)
+    table = Table("cell", "metric", "A", "B", "B − A", "p", "", box=SIMPLE_HEAD)
+    for rerun in reruns:
+        table.add_row(*(Text(visible(text)) for text in describe(rerun)))
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    for folder, lines in zip((before, after), problems):
+        for line in lines:
+            print(visible(f"skipped: {folder}: {line}"))
+    counts = Counter(rerun.state for rerun in reruns)
+    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    print(f"A: {visible(before)}, B: {visible(after)}; {NOISE}")
+    return 1 if counts.keys() & NOT_REPEATED or any(problems) else 0
+
+
 def key_value_lines(value: Any, indent: str = "") -> Iterator[str]:
     """A nested value as lines of ``key: value``, without nulls."""
     width = max((len(key) for key in value), default=0) + 2
@@ -148,6 +179,8 @@ def main() -> int:
         return validate(Path(args.folder))
     if args.command == "merge":
         return merge(args.source, Path(args.into), args.policy)
+    if args.command == "compare":
+        return compare(args.before, args.after)
     path = Path(args.path)
     if path.is_file():
         show_file(path)

@@ -1,4 +1,4 @@
-"""The command line for result files: validate, show, merge."""
+"""The command line for result files: validate, show, compare, merge."""
 
 from __future__ import annotations
 
@@ -215,3 +215,20 @@ def test_no_library_of_numbers_is_loaded_for_records_without_examples(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_compare_says_what_moved(tmp_path, results):
+    for seed in range(4):
+        write(tmp_path / "a", 80 + seed / 10, seed=seed)
+        write(tmp_path / "b", 80 + seed / 10, seed=seed)
+    done = results("compare", tmp_path / "a", tmp_path / "b")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 equal\n" in done.stdout
+    write(tmp_path / "c", 90, seed=0)
+    write(tmp_path / "c", 70, seed=0, method="hpm")
+    (tmp_path / "c" / "journal" / "mae" / "arcade_v" / "seed5.json").write_text("{")
+    done = results("compare", tmp_path / "a", tmp_path / "c")
+    assert done.returncode == 1
+    assert "1 moved, 1 only in B\n" in done.stdout
+    assert "skipped: " in done.stdout
+    assert "seed5.json" in done.stdout
