@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ from benchmark.results import label_share
 from leaderboard.analyses import ANALYSES, Analysis, is_analysis
 from leaderboard.board import Board, Row
 from leaderboard.columns import Column
+from leaderboard.page.palette import series_styles
 
 #: A point of a curve: row, index of its column, x.
 Point = tuple[Row, int, float]
@@ -18,8 +21,9 @@ def curves(boards: Sequence[Board]) -> list[dict[str, Any]]:
     """All curves with at least two points on a line, in the order of the boards.
 
     Each is ``{"id", "title", "x_label", "unit", "log_x", "column", "lines"}`` and each line
-    ``{"row", "title", "points": [{"x", "mean", "std", "n"}]}``, by ascending x. The means are those
-    of the column with the id ``column``, in its ``unit``.
+    ``{"row", "title", "style", "points": [{"x", "mean", "std", "n"}]}``, by ascending x. The means
+    are those of the column with the id ``column``, in its ``unit``. Lines of one title have one
+    style (`leaderboard.page.palette.series_style`) in all curves.
     """
     declared = {analysis.id: analysis for analysis in ANALYSES if analysis.x_label}
     drawn: list[dict[str, Any]] = []
@@ -29,7 +33,29 @@ def curves(boards: Sequence[Board]) -> list[dict[str, Any]]:
         elif board.analysis in declared:
             drawn += _analysis_curves(board, declared[board.analysis])
         drawn += board.curves
-    return [curve for curve in drawn if any(len(line["points"]) > 1 for line in curve["lines"])]
+    drawn = [curve for curve in drawn if any(len(line["points"]) > 1 for line in curve["lines"])]
+    return _styled(drawn)
+
+
+def _styled(drawn: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The curves with the styles of their lines; two of one title in one curve differ by row."""
+    names = []
+    for curve in drawn:
+        titles = Counter(line["title"] for line in curve["lines"])
+        names.append(
+            [
+                line["title"] if titles[line["title"]] == 1 else f"{line['title']}/{line['row']}"
+                for line in curve["lines"]
+            ]
+        )
+    styles = series_styles(itertools.chain.from_iterable(names))
+    return [
+        {
+            **curve,
+            "lines": [{**line, "style": styles[name]} for line, name in zip(curve["lines"], own)],
+        }
+        for curve, own in zip(drawn, names)
+    ]
 
 
 def _line(name: str, title: str, points: Sequence[Point], published: bool) -> dict[str, Any]:

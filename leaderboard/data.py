@@ -18,6 +18,7 @@ from leaderboard.comparisons import Comparison, by_reference, comparisons, overa
 from leaderboard.curves import curves
 from leaderboard.evaluations.scatter import Scatter
 from leaderboard.page import SCHEMA
+from leaderboard.page.palette import series_styles
 from leaderboard.statistics import ALPHA
 from leaderboard.tables.costs import cost_data
 from leaderboard.tables.grids import Grid, detail_grid, overview_grids
@@ -93,6 +94,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "reference_row": board.reference,
         "columns": [_column(column) for column in board.columns],
         "rows": [_row(row, board.columns, leaderboard.protocol) for row in board.rows],
+        "families": series_styles(sorted({row.family for row in board.rows})),
         "friedman": _friedman(board),
         "comparisons": _tests(board, comparisons, leaderboard.correction),
         "overall": _tests(board, overall, leaderboard.correction),

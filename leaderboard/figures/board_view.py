@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,14 +101,10 @@ class BoardView:
         return row["cells"][self._index[column["id"]]]
 
     def ordered(self) -> list[FigureRow]:
-        """The rows by average rank; those without one follow by mean place, then title."""
+        """The rows by average rank, others after them in the order of the file, as on the page."""
 
-        def key(row: FigureRow) -> tuple[Any, ...]:
-            rank = row["average_rank"]
-            # The place of context rows is 0: they have none.
-            places = [cell["place"] for cell in row["cells"] if cell and cell["place"]]
-            mean = sum(places) / len(places) if places else float("inf")
-            return (rank is None, rank["mean"] if rank else mean, row["title"], row["id"])
+        def key(row: FigureRow) -> float:
+            return row["average_rank"]["mean"] if row["average_rank"] else math.inf
 
         return sorted(self.rows, key=key)
 
@@ -149,15 +146,3 @@ def choose_board(
         rest = f"; boards that do: {', '.join(able)}" if able else ""
         raise InputError(where + rest)
     return data["boards"][ids.index(wanted)]
-
-
-def shorten(text: str, length: int = 34) -> str:
-    """At most `length` characters, the last one an ellipsis where something was cut."""
-    text = " ".join(visible(text).split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """With a plus or a minus sign as wide as it (U+2212), and no sign for zero."""
-    text = f"{value:+.{digits}f}".replace("-", "−")
-    return text[1:] if float(f"{value:.{digits}f}") == 0 else text

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from leaderboard.figures.board_view import BoardView, shorten
-from leaderboard.figures.style import ACCENT, INK, MUTED, fit_text, new_figure, text_width
+from leaderboard.figures.board_view import BoardView
+from leaderboard.figures.style import ACCENT, INK, MUTED, new_figure
+from leaderboard.figures.text import fit_text, shorten, text_width
 from leaderboard.statistics import p_text
 
 _AXIS, _BAR, _STEP = 13.0, 1.9, 3.7  # mm: top to axis, bar to bar, name to name
@@ -72,7 +73,7 @@ def draw_critical_difference(board: BoardView, width: float) -> Figure:
         axis.plot(*path, color=colour, linewidth=0.9 if marked else 0.6, gid=f"stem:{name}")
         axis.plot(ranks[name], _AXIS, "o", color=colour if marked else INK, markersize=2.4)
         away, align = (-unit, "right") if left else (unit, "left")
-        number = {"va": "center", "ha": align, "fontsize": 5.5, "color": MUTED}
+        number = {"va": "center", "ha": align, "fontsize": 6, "color": MUTED}
         axis.text(edge + away, y, f"{ranks[name]:.2f}", **number)
         title = fit_text(titles[name], 0.95 * (side - _NUMBER), _FONT_SIZE, weights[name])
         place = edge + _NUMBER * away

@@ -12,8 +12,9 @@ from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator, NullLocat
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
-from leaderboard.figures.board_view import shorten
-from leaderboard.figures.style import MUTED, new_figure, panel_grid, series_style
+from leaderboard.figures.style import MUTED, new_figure, panel_grid, series_look
+from leaderboard.figures.text import shorten
+from leaderboard.page.palette import series_style
 
 _PANEL, _HEIGHT = 72.0, 52.0  # mm
 _TICKS = 8  # up to so many values of x have a tick each
@@ -39,11 +40,9 @@ def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
     down, across = panel_grid(len(curves), width, _PANEL)
     figure = new_figure(width, down * _HEIGHT)
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    style_of: dict[str, dict[str, str]] = {}  # by row, the same in all panels
     for axis, curve in zip(panels, curves):
         for line in curve["lines"]:
-            style = style_of.setdefault(line["row"], series_style(len(style_of)))
-            _draw_line(axis, line, style)
+            _draw_line(axis, line, series_look(line["style"]))
         for level in curve.get("levels", ()):
             name = f"{shorten(level['title'])} ({level['mean']:.2f})"
             look = {"color": MUTED, "linewidth": 0.8, "linestyle": (0, (4, 3))}
@@ -112,7 +111,7 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
         epochs, values = read_curve(run, term)
         every = max(1, len(epochs) // 10)
         label = shorten(_run_title(run))
-        style = series_style(number)
+        style = series_look(series_style(number))
         axis.plot(epochs, values, **style, label=label, markevery=every, gid=f"{run}")
     for number, level in enumerate(chance_levels(runs, term)):
         label = None if number else "chance"

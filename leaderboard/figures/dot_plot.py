@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from leaderboard.figures.board_view import BoardView, FigureRow, shorten
+from leaderboard.figures.board_view import BoardView, FigureRow
 from leaderboard.figures.style import (
     ACCENT,
     BETTER,
@@ -19,6 +19,7 @@ from leaderboard.figures.style import (
     new_figure,
     panel_grid,
 )
+from leaderboard.figures.text import shorten
 
 _LABELS = 34.0  # mm for the names of the rows
 _PANEL = 34.0  # mm, minimum width of a panel

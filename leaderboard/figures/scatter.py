@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
 
 from benchmark.errors import InputError
-from leaderboard.figures.board_view import shorten
-from leaderboard.figures.style import BETTER, INK, MUTED, new_figure
+from leaderboard.figures.labels import label_points
+from leaderboard.figures.style import BETTER, MUTED, SMALL, new_figure
+from leaderboard.figures.text import shorten
 from leaderboard.statistics import p_text
-
-_OFFSET = 3.0  # points between the middle of a point and its label
-#: Sides of a point for its label, the preferred ones first.
-_SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
 
 
 def choose_scatter(data: dict[str, Any]) -> dict[str, Any]:
@@ -53,37 +46,9 @@ def draw_scatter(scatter: dict[str, Any], width: float) -> Figure:
         words = f"Spearman's ρ = {test['rho']:.2f}, {p_text(test['p'])}, "
     axis.set_title(f"{words}n = {test['n']} methods", loc="left")
     over = f"mean over {', '.join(scatter['datasets'])}"
-    place = {"ha": "right", "va": "bottom", "fontsize": 5.5, "color": MUTED}
+    place = {"ha": "right", "va": "bottom", "fontsize": SMALL, "color": MUTED}
     axis.text(0.99, 0.01, shorten(over, 90), transform=axis.transAxes, **place)
-    _name_points(figure, axis, scatter["points"])
+    points = scatter["points"]
+    places = [(point["frozen"], point["fine_tuned"]) for point in points]
+    label_points(axis, places, [point["title"] for point in points])
     return figure
-
-
-def _name_points(figure: Figure, axis: Axes, points: Sequence[dict[str, Any]]) -> None:
-    """Label every point beside it, where it covers the fewest of the other points and labels."""
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
-    places = axis.transData.transform([(p["frozen"], p["fine_tuned"]) for p in points])
-    size = renderer.points_to_pixels(_OFFSET / 2)
-    taken = [Bbox([place - size, place + size]) for place in places]
-    for point in points:
-        look = {"textcoords": "offset points", "fontsize": 5.5, "color": INK}
-        where = (point["frozen"], point["fine_tuned"])
-        label = axis.annotate(shorten(point["title"], 22), where, (0, 0), **look)
-        label.set_in_layout(False)
-
-        def covered(side: tuple[int, int], label: Annotation = label) -> int:
-            _put(label, side)
-            box = label.get_window_extent(renderer)
-            inside = axis.bbox.x0 <= box.x0 and box.x1 <= axis.bbox.x1
-            return sum(map(box.overlaps, taken)) + len(taken) * (not inside)
-
-        _put(label, min(_SIDES, key=covered))
-        taken.append(label.get_window_extent(renderer))
-
-
-def _put(label: Annotation, side: tuple[int, int]) -> None:
-    """Place a label on a side of its point: -1, 0 or 1 to the right, and up."""
-    across, up = side
-    label.xyann = (_OFFSET * across, _OFFSET * up)
-    label.set(ha=("center", "left", "right")[across], va=("center", "bottom", "top")[up])

@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from leaderboard.comparisons import CORRECTIONS
-from leaderboard.figures.board_view import BoardView, FigureRow, shorten, signed
-from leaderboard.figures.style import INK, MUTED, ROW, new_figure
+from leaderboard.figures.board_view import BoardView, FigureRow
+from leaderboard.figures.style import BETTER, INK, MUTED, ROW, WORSE, new_figure
+from leaderboard.figures.text import shorten, signed
 from leaderboard.statistics import ALPHA, p_text
 
 #: Upper ends of the classes of p-values, and their shades for a better and for a worse row; above
 #: the last end, rows are not separable.
 CLASSES = (0.001, 0.01, ALPHA)
-SHADES = {"better": ("#0a5fa5", "#5b9bd0", "#b5d3ea"), "worse": ("#c2510c", "#ec9157", "#f8cfb3")}
+SHADES = {"better": (BETTER, "#5b9bd0", "#b5d3ea"), "worse": (WORSE, "#ec9157", "#f8cfb3")}
 EQUAL = "#ececec"
 _DARK = 0.6  # white text on shades below this brightness
 _LABELS = 26.0  # mm for the names of the rows

@@ -1,13 +1,11 @@
 """How figures look and are saved: for print, and byte-identical every time.
 
-The font is DejaVu Sans, which ships with matplotlib, so that figures are equal on all machines; PDF
-embeds it as TrueType, SVG keeps text as text. Colours are those of Okabe and Ito, distinct for
-every kind of colour vision, and never the only difference between two markers.
+PDF embeds the font as TrueType, SVG keeps text as text. No text is smaller than `SMALL`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,32 +13,29 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
 
 from benchmark.visualization.figure_files import save_figure
-from leaderboard.figures.board_view import shorten
+from leaderboard.figures.text import FONT
+from leaderboard.page import palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MM = 1 / 25.4  # inches
-_POINT = 25.4 / 72  # mm
-INK, MUTED, LINE = "#1b1f24", "#6b7480", "#d9dde2"
-BETTER, WORSE, ACCENT = "#0a5fa5", "#c2510c", "#0f6b70"
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4b4f56", "#b58900", "#5f4bb6", "#56b4e9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK, MUTED, LINE = palette.INK.light, palette.MUTED.light, palette.LINE.light
+BETTER, WORSE, ACCENT = palette.BETTER.light, palette.WORSE.light, palette.ACCENT.light
+SMALL, NORMAL = 6.0, 6.5  # font sizes in points
 ROW = 3.7  # row height in mm
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 6.5,
-    "axes.titlesize": 7,
+    "font.sans-serif": [FONT],
+    "font.size": NORMAL,
+    "axes.titlesize": NORMAL,
     "axes.titleweight": "bold",
-    "axes.labelsize": 6.5,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 6,
+    "axes.labelsize": SMALL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
     "legend.frameon": False,
     "axes.edgecolor": MUTED,
     "axes.linewidth": 0.6,
@@ -90,9 +85,10 @@ def save(figure: Figure, out: str | Path, dpi: int = 300) -> None:
         save_figure(figure, out, dpi)
 
 
-def series_style(number: int) -> dict[str, str]:
-    """Colour and marker of a series, as keywords of matplotlib."""
-    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)]}
+def series_look(style: Mapping[str, Any]) -> dict[str, Any]:
+    """A style of `leaderboard.page.palette` as keywords of matplotlib."""
+    look = {"color": palette.SERIES[style["colour"]].light, "marker": style["marker"]}
+    return {**look, "linestyle": (0, style["dash"]) if style["dash"] else "-"}
 
 
 def label_rows(
@@ -109,21 +105,6 @@ def label_rows(
         tick.set_fontweight("bold" if bold else "normal")
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x")
-
-
-def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a line of text in mm; `size` is the font size in points."""
-    font = FontProperties(family=_STYLE["font.sans-serif"], weight=weight)
-    return TextPath((0, 0), text, size=size, prop=font).get_extents().width * _POINT
-
-
-def fit_text(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """The text, cut with an ellipsis where it is wider than `width` mm."""
-    for length in range(len(text), 0, -1):
-        cut = shorten(text, length)
-        if text_width(cut, size, weight) <= width:
-            return cut
-    return ""
 
 
 def panel_grid(count: int, width: float, min_width: float) -> tuple[int, int]:

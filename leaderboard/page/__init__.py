@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
+from leaderboard.page.palette import page_style
 
 #: Version of the layout of ``leaderboard.json``.
 SCHEMA = 1
@@ -33,8 +34,8 @@ SCRIPTS = (
     "table.js",
     "charts.js",
     "significance.js",
-    "dots.js",
     "curves.js",
+    "dots.js",
     "costs.js",
     "overview.js",
     "masks.js",
@@ -77,7 +78,7 @@ def static_document(title: str, body: str) -> str:
 
 
 def _document(title: str, body: str, styles: Sequence[str], scripts: list[str]) -> str:
-    style = "\n".join(_source(name) for name in styles)
+    style = "\n".join([page_style(), *map(_source, styles)])
     return _fill(
         "template.html",
         policy=_policy(style, scripts),

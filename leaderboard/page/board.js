@@ -27,6 +27,7 @@ class Board {
     Object.assign(this, { id, title, task, analysis, origin, columns, rows, friedman, notes });
     this.group = spec.group || (analysis ? "analyses" : "");
     this.details = spec.details || [];
+    this.families = spec.families;
     this.correction = CORRECTIONS[data.correction || "holm"];
     this.leaked = this.rows.some((row) => row.cells.some((cell) => cell?.leakage));
     const measured = this.rows.filter((row) => row.origin === "measured");

@@ -1,13 +1,26 @@
 "use strict";
 // Label-efficiency and scaling curves.
 
-const SERIES = 7;
-const MARKERS = [
-  (x, y, r) => `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0z`,
-  (x, y, r) => `M${x - r},${y - r}h${2 * r}v${2 * r}h${-2 * r}z`,
-  (x, y, r) => `M${x},${y - 1.2 * r}l${1.2 * r},${2.1 * r}h${-2.4 * r}z`,
-  (x, y, r) => `M${x},${y - 1.4 * r}L${x + 1.4 * r},${y}L${x},${y + 1.4 * r}L${x - 1.4 * r},${y}z`,
-];
+const STROKE = 1.9; // as .stroke in diagrams.css
+
+// By their names in leaderboard/page/palette.py: paths around (x, y) of half the size r.
+const MARKERS = {
+  o: (x, y, r) => `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0z`,
+  s: (x, y, r) => `M${x - r},${y - r}h${2 * r}v${2 * r}h${-2 * r}z`,
+  "^": (x, y, r) => `M${x},${y - 1.2 * r}l${1.2 * r},${2.1 * r}h${-2.4 * r}z`,
+  v: (x, y, r) => `M${x},${y + 1.2 * r}l${1.2 * r},${-2.1 * r}h${-2.4 * r}z`,
+  D: (x, y, r) => `M${x},${y - 1.4 * r}L${x + 1.4 * r},${y}L${x},${y + 1.4 * r}L${x - 1.4 * r},${y}z`,
+  P: (x, y, r) => plus(x, y, r, ([dx, dy]) => [dx, dy]),
+  X: (x, y, r) => plus(x, y, r, ([dx, dy]) => [0.75 * (dx - dy), 0.75 * (dx + dy)]),
+};
+
+/** A filled plus sign, turned by `turn`. */
+function plus(x, y, r, turn) {
+  const [a, b] = [0.45 * r, 1.25 * r];
+  const corners = [[a, b], [a, a], [b, a], [b, -a], [a, -a], [a, -b]];
+  const all = [...corners, ...corners.map(([dx, dy]) => [-dx, -dy])];
+  return `M${all.map(turn).map(([dx, dy]) => `${x + dx},${y + dy}`).join("L")}z`;
+}
 
 /** Heights of labels, at least `gap` apart, in the order of the wanted ones, above `bottom`. */
 function spread(wanted, gap, bottom) {
@@ -28,15 +41,16 @@ function spread(wanted, gap, bottom) {
 /** One line with its markers and bars; `x` and `y` are the scales of the diagram. */
 function curveLine(curve, entry, points, x, y, popover) {
   const path = points.map((p, place) => `${place ? "L" : "M"}${x(p.x)},${y(p.mean)}`).join("");
-  const stroke = svg("path", { d: path, class: "stroke" });
-  const group = svg("g", { class: `series series-${entry.series % SERIES}` }, stroke);
-  const marker = MARKERS[entry.series % MARKERS.length];
+  const { colour, marker, dash } = entry.style;
+  const lengths = dash.map((length) => STROKE * length).join(" ");
+  const stroke = svg("path", { d: path, class: "stroke", "stroke-dasharray": lengths || "none" });
+  const group = svg("g", { class: `series series-${colour}` }, stroke);
   for (const point of points) {
     const [px, py] = [x(point.x), y(point.mean)];
     if (point.std !== null) {
       group.append(line(px, y(point.mean - point.std), px, y(point.mean + point.std), "whisker"));
     }
-    const mark = svg("path", { d: marker(px, py, 3.6), class: "point" });
+    const mark = svg("path", { d: MARKERS[marker](px, py, 3.6), class: "point" });
     const rows = [
       ...fact(curve.x_label, xText(curve, point.x)),
       ...fact(withUnit("Mean ± std", curve.unit), plusMinus(point.mean, point.std)),
@@ -128,10 +142,9 @@ function curveTable(curve) {
 /** The curves of a board; lines of its rows follow the filters of the table. */
 function curvesSection(board, curves, store, popover) {
   const cards = curves.map((curve) => {
-    const numbered = curve.lines.map((entry, series) => ({ ...entry, series }));
     const lines = () => {
       const visible = new Set(board.visible(store.state).map((row) => row.id));
-      return numbered.filter((entry) => !board.row.has(entry.row) || visible.has(entry.row));
+      return curve.lines.filter((entry) => !board.row.has(entry.row) || visible.has(entry.row));
     };
     const heading = withUnit(curve.title, curve.unit);
     const card = new Card(heading, (width) => curvePlot(curve, lines(), width, popover), 300);

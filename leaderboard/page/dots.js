@@ -3,17 +3,31 @@
 
 const RANK = "rank";
 
-/** [row, mean, low, high] of the rows with a value, best first. */
+/** Ends of the bar of a cell: its 95 % interval or, where only that is known, ± its std. */
+function barOf(cell) {
+  const { mean, std, ci_low: low, ci_high: high } = cell;
+  if (low !== null && high !== null) return { low, high, kind: "interval" };
+  return std === null ? null : { low: mean - std, high: mean + std, kind: "std" };
+}
+
+/** The rows with a value, its mean and the ends of its bar, in the order of the table. */
 function dotValues(board, key, rows) {
   const index = board.columnIndex.get(key);
-  const values = rows.flatMap((row) => {
+  return rows.flatMap((row) => {
     const cell = key === RANK ? row.average_rank : row.cells[index];
     if (!cell) return [];
-    const [low, high] = key === RANK ? [cell.low, cell.high] : [cell.ci_low, cell.ci_high];
-    return [{ row, mean: cell.mean, low: low ?? null, high: high ?? null }];
+    const interval = { low: cell.low, high: cell.high, kind: "interval" };
+    const bar = key !== RANK ? barOf(cell) : cell.low === null ? null : interval;
+    return [{ row, mean: cell.mean, bar }];
   });
-  const sign = key !== RANK && board.columns[index].higher_is_better ? -1 : 1;
-  return values.sort((a, b) => sign * (a.mean - b.mean) || board.gap(a.row, b.row));
+}
+
+/** A bar around a mean; standard deviations are thin and have ends. */
+function whisker(x, y, bar, name) {
+  if (bar.kind === "interval") return line(x(bar.low), y, x(bar.high), y, `whisker ${name}`);
+  const ends = [bar.low, bar.high].map((end) => `M${x(end)},${y - 3}v6`);
+  const d = `M${x(bar.low)},${y}H${x(bar.high)}${ends.join("")}`;
+  return svg("path", { d, class: `whisker std ${name}` });
 }
 
 /** A triangle for better and worse, a diamond for the reference, otherwise a disc. */
@@ -28,9 +42,25 @@ function dotShape(x, y, name) {
   return svg("circle", { cx: x, cy: y, r: r - 0.6, class: `dot ${name}` });
 }
 
+function familyMark(x, y, style) {
+  return svg("path", { d: MARKERS[style.marker](x, y, 3.8), class: "point" });
+}
+
+/** What the marks of the average ranks say. */
+function familyLegend(board) {
+  const ranked = new Set(board.rows.flatMap((row) => (row.average_rank ? [row.family] : [])));
+  const items = Object.entries(board.families).flatMap(([family, style]) => {
+    if (!ranked.has(family)) return [];
+    const size = { width: 12, height: 12, class: `series series-${style.colour}` };
+    return [el("li", {}, svg("svg", size, familyMark(6, 6, style)), ` ${family}`)];
+  });
+  return el("ul", { class: "legend" }, ...items);
+}
+
 function dotPlot(board, key, state, width, popover) {
   const reference = board.referenceOf(state);
-  const values = dotValues(board, key, board.visible(state));
+  const visible = new Set(board.visible(state));
+  const values = dotValues(board, key, board.sorted(state).filter((row) => visible.has(row)));
   const column = board.columns[board.columnIndex.get(key)];
   const digits = column?.digits;
   const title = column ? `${column.dataset_title} ${column.label}` : "Average rank";
@@ -41,7 +71,7 @@ function dotPlot(board, key, state, width, popover) {
     return picture(width, 40, title, "Empty", text(0, 24, "No row has a value here.", "tick"));
   }
   const known = [...values, ...(base ? [base] : [])];
-  const [low, high] = extent(known.flatMap((value) => [value.mean, value.low, value.high]), 0.04);
+  const [low, high] = extent(known.flatMap((v) => [v.mean, v.bar?.low, v.bar?.high]), 0.04);
   const x = scale(low, high, labels + 10, width - numbers - 6);
   const bottom = top + step * values.length;
   const steps = ticks(low, high, Math.max(4, Math.floor((width - labels) / 80)));
@@ -51,25 +81,26 @@ function dotPlot(board, key, state, width, popover) {
     text(x(tick), bottom + 16, tickText(tick, gap), "tick", "middle"),
   ]);
   if (base) {
-    if (base.low !== null && base.high !== null) {
-      const [left, right] = [x(base.low), x(base.high)];
+    if (base.bar?.kind === "interval") {
+      const [left, right] = [x(base.bar.low), x(base.bar.high)];
       const size = { x: left, y: top, width: right - left, height: bottom - top };
       parts.push(svg("rect", { ...size, class: "band" }));
     }
     parts.push(line(x(base.mean), top, x(base.mean), bottom, "reference-line"));
   }
-  values.forEach(({ row, mean, low: from, high: to }, index) => {
+  values.forEach(({ row, mean, bar }, index) => {
     const y = top + step * (index + 0.5);
     const test = column && board.comparison(reference, row, column);
-    const untested = column ? "undefined" : "same";
-    const name = row === reference ? "reference" : test ? verdictOf(test).name : untested;
+    const name = row === reference ? "reference" : test ? verdictOf(test).name : "undefined";
+    const family = column ? null : board.families[row.family];
+    const mark = family ? familyMark(x(mean), y, family) : dotShape(x(mean), y, name);
+    const names = family ? `series series-${family.colour}` : "";
     const group = svg(
       "g",
       { class: `dot-row${row === reference ? " is-reference" : ""}` },
       svg("rect", { x: 0, y: y - step / 2, width, height: step, class: "hit" }),
       nameText(0, y + 4, board.label(row), Math.floor(labels / 6.5), "label"),
-      from === null || to === null ? null : line(x(from), y, x(to), y, `whisker ${name}`),
-      dotShape(x(mean), y, name),
+      svg("g", { class: names }, bar && whisker(x, y, bar, family ? "" : name), mark),
       text(width - 2, y + 4, fixed(mean, digits), "value", "end"),
     );
     const facts = () =>
@@ -78,10 +109,8 @@ function dotPlot(board, key, state, width, popover) {
     group.addEventListener("pointerleave", () => popover.hideSoon());
     parts.push(group);
   });
-  const first = fixed(values[0].mean, digits);
-  const best = `${board.label(values[0].row)} with ${first}`;
   const rows = count(values.length, "row");
-  const description = `${rows} with 95 % intervals, best first: ${best}. The table has all numbers.`;
+  const description = `${rows} in the order of the table, which has all numbers.`;
   return picture(width, height, title, description, ...parts);
 }
 
@@ -108,12 +137,17 @@ function dotsSection(board, store, popover) {
   const marks = board.packed.size
     ? " ▲ better, ▼ worse, ● not separable, ○ not tested; dashed and shaded: the reference."
     : "";
-  const hint = `Mean and, where known, 95 % interval of the rows that pass the filters.${marks}`;
+  const cells = board.rows.flatMap((row) => row.cells);
+  const printed = cells.some((cell) => cell && barOf(cell)?.kind === "std");
+  const bars = `95 % interval${printed ? ", else ± standard deviation (thin, with ends)," : ""}`;
+  const hint = `Mean and, where known, ${bars} of the rows that pass the filters.${marks}`;
+  const legend = familyLegend(board);
   return {
-    node: section(`${board.id}-dots`, "Intervals", hint, labelled("Show", select), grid),
+    node: section(`${board.id}-dots`, "Intervals", hint, labelled("Show", select), grid, legend),
     refresh(state) {
       const plot = options.some(([value]) => value === state.plot) ? state.plot : options[0][0];
       select.value = plot;
+      legend.hidden = plot !== RANK;
       if (plot !== shown) {
         for (const card of cards) card.watch.disconnect();
         cards = keysOf(plot).map(cardOf);

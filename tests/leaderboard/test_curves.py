@@ -81,3 +81,14 @@ def test_curves_of_the_papers():
 
 def test_one_point_is_no_curve(build, make_run):
     assert curves(build([make_run("mae", "xcav-10pct", 0, dsc=1.0)]).boards) == []
+
+
+def test_lines_of_one_title_have_one_style_in_all_curves():
+    drawn = curves(published_leaderboard(read_tables()).boards)
+    styles = {}
+    for curve in drawn:
+        looks = [(s["colour"], tuple(s["dash"])) for s in (one["style"] for one in curve["lines"])]
+        assert len(set(looks)) == len(looks)
+        for line, look in zip(curve["lines"], looks):
+            assert styles.setdefault(line["title"], look) == look
+    assert len(styles) == len(set(styles.values())) > 5

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from leaderboard.columns import Column
+from leaderboard.page.palette import series_style, series_styles
 
 COLUMNS = ("a/dsc", "b/dsc", "c/lpips")
 #: Row → mean and half of the interval per column; None for an empty cell.
@@ -71,6 +72,7 @@ def make_data() -> dict[str, Any]:
         "reference_row": "base",
         "columns": [column(name) for name in COLUMNS],
         "rows": [row(name) for name in ("other", "base", "hole", "best")],
+        "families": series_styles(["one", "two"]),
         "friedman": {
             "statistic": 5.5,
             "p": 0.012,
@@ -107,13 +109,14 @@ def make_data() -> dict[str, Any]:
             {
                 "row": name,
                 "title": name,
+                "style": series_style(number),
                 "points": [
                     {"x": 100.0, "mean": 80.0, "std": 0.5, "n": 5},
                     {"x": 1.0, "mean": 60.0, "std": None, "n": 1},
                     {"x": 10.0, "mean": 70.0, "std": 2.0, "n": 5},
                 ],
             }
-            for name in ("best", "base")
+            for number, name in enumerate(("best", "base"))
         ],
     }
     return {

@@ -10,10 +10,11 @@ from PIL import Image
 
 from benchmark.errors import InputError
 from leaderboard.figures import Choice, draw
-from leaderboard.figures.board_view import read_board_data, shorten, signed
+from leaderboard.figures.board_view import read_board_data
 from leaderboard.figures.critical_difference import levels
 from leaderboard.figures.significance import CLASSES, EQUAL, SHADES, shade
-from leaderboard.figures.style import fit_text, panel_grid, save, text_width
+from leaderboard.figures.style import panel_grid, save
+from leaderboard.figures.text import fit_text, shorten, signed, text_width
 
 KINDS = ("ranks", "critical-difference", "datasets", "significance", "curves")
 

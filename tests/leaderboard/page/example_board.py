@@ -20,6 +20,7 @@ from leaderboard.board import Row, Score
 from leaderboard.build import build_leaderboard
 from leaderboard.columns import Column
 from leaderboard.data import board_data
+from leaderboard.page.palette import series_style
 from leaderboard.published import PublishedTable
 from leaderboard.statistics import Summary
 
@@ -142,16 +143,16 @@ def _gallery(rows: list[str], count: int, rng: np.random.Generator) -> list[dict
 
 
 def _curves(rng: np.random.Generator) -> list[dict[str, Any]]:
-    def line(method: str, title: str, xs: list[float], level: float) -> dict[str, Any]:
+    def line(number: int, method: str, title: str, xs: list[float], level: float) -> dict[str, Any]:
         points = [
             {"x": x, "mean": level + 4 * np.log10(x) + rng.normal(0, 0.3), "std": 0.5, "n": 5}
             for x in xs
         ]
-        return {"row": method, "title": title, "points": points}
+        return {"row": method, "title": title, "style": series_style(number), "points": points}
 
     def curve(name: str, title: str, label: str, unit: str, xs: list[float]) -> dict[str, Any]:
-        chosen = zip(METHODS[:7], rng.uniform(60, 68, 7))
-        lines = [line(method, text, xs, float(level)) for (method, text), level in chosen]
+        levels = rng.uniform(60, 68, 7).tolist()
+        lines = [line(n, *METHODS[n], xs, level) for n, level in enumerate(levels)]
         title = f"{title}, ARCADE-V DSC"
         frame = {"id": name, "title": title, "x_label": label, "unit": unit, "log_x": True}
         return {**frame, "column": "arcade_v/dsc", "lines": lines}

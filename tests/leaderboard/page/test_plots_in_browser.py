@@ -9,6 +9,8 @@ import pytest
 from example_board import picture
 from PIL import Image
 
+from leaderboard.page.palette import series_style
+
 pytestmark = pytest.mark.page
 Data = dict[str, Any]
 
@@ -153,18 +155,25 @@ def test_ranks_lie_in_proportion_on_the_axis_and_groups_span_their_members(visit
 def test_intervals_are_drawn_where_the_numbers_are(visit, example):
     page = visit().open(example, "plot=caxf")
     page.locator("#segmentation-dots svg").first.wait_for()
+    # In the order of the table, which is that of the file.
     rows = [row for row in example["boards"][0]["rows"] if row["cells"][2]]
-    rows.sort(key=lambda row: -row["cells"][2]["mean"])
     card = page.locator("#segmentation-dots figure").first
     means = [f"{row['cells'][2]['mean']:.2f}" for row in rows]
     assert card.locator(".value").all_text_contents() == means
-    lines = card.locator(".dot-row .whisker").evaluate_all(
+    lines = card.locator(".dot-row line.whisker").evaluate_all(
         "nodes => nodes.map(n => ['x1', 'x2'].map(key => Number(n.getAttribute(key))))"
     )
     cells = [row["cells"][2] for row in rows if row["cells"][2]["ci_low"] is not None]
     ends = np.array([[cell["ci_low"], cell["ci_high"]] for cell in cells])
     fit = np.polyfit(ends.ravel(), np.ravel(lines), 1)
     np.testing.assert_allclose(np.polyval(fit, ends), lines, atol=1e-6)
+    # Of a published number only the standard deviation is known: it is drawn in another form.
+    stds = [c for row in rows if (c := row["cells"][2])["ci_low"] is None and c["std"] is not None]
+    paths = card.locator(".dot-row path.whisker.std").evaluate_all(
+        "nodes => nodes.map(n => n.getAttribute('d').match(/M([^,]*),.*?H([^M]*)M/).slice(1))"
+    )
+    spans = np.array([[c["mean"] - c["std"], c["mean"] + c["std"]] for c in stds])
+    np.testing.assert_allclose(np.polyval(fit, spans), np.array(paths, float), atol=1e-6)
     tests = example["boards"][0]["comparisons"]["vasomim"]
     for verdict in ("better", "worse"):
         wanted = [t for t in tests if t["column"] == "caxf/dsc" and t["verdict"] == verdict]
@@ -172,6 +181,39 @@ def test_intervals_are_drawn_where_the_numbers_are(visit, example):
     page.locator("#segmentation-table [name=family]").select_option("From scratch")
     kept = [row for row in rows if row["family"] == "From scratch"]
     assert card.locator(".dot-row").count() == len(kept)
+
+
+def test_marks_of_the_average_rank_are_families(visit, example):
+    page = visit().open(example, "plot=rank")
+    section = page.locator("#segmentation-dots")
+    section.locator("svg.plot").wait_for()
+    board = example["boards"][0]
+    ranked = [row for row in board["rows"] if row["average_rank"]]
+    marks = section.locator(".dot-row .series").evaluate_all("gs => gs.map(g => g.classList[1])")
+    looks = [board["families"][row["family"]]["colour"] for row in ranked]
+    assert marks == [f"series-{colour}" for colour in looks]
+    legend = section.locator(".legend li")
+    assert sorted(map(str.strip, legend.all_inner_texts())) == sorted({r["family"] for r in ranked})
+    page.locator("#segmentation-dots select").select_option("caxf")
+    assert section.locator(".legend").is_hidden()
+
+
+def test_lines_beyond_the_colours_differ_in_their_strokes(visit, example):
+    curve = example["curves"][0]
+    line = curve["lines"][0]
+    styles = {f"method {n}": series_style(n) for n in range(16)}
+    lines = [{**line, "row": name, "title": name, "style": s} for name, s in styles.items()]
+    page = visit().open({**example, "curves": [{**curve, "lines": lines}]})
+    page.locator("#segmentation-curves svg.plot").wait_for()
+    looks = page.locator("#segmentation-curves .series").evaluate_all(
+        "gs => gs.map(g => { const s = getComputedStyle(g.querySelector('.stroke'));"
+        " return `${s.stroke} ${s.strokeDasharray}`; })"
+    )
+    assert len(looks) == len(set(looks)) == 16
+    marks = page.locator("#segmentation-curves .point").evaluate_all(
+        "nodes => nodes.map(node => node.getAttribute('d'))"
+    )
+    assert all(mark.startswith("M") and "NaN" not in mark for mark in marks)
 
 
 def test_curves_are_drawn_with_their_numbers(visit, example):
