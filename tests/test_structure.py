@@ -22,6 +22,7 @@ ROOMS = (
     ("downstream",),
     ("sweep", "checks", "visualization"),
     ("speed",),
+    ("acceptance",),
 )
 
 

@@ -283,7 +283,7 @@ def two_processes_are_one(trial: ContractTrial) -> str:
     """
     content = to_plain(trial.config)
     content["micro_batch"] = None
-    _without_drop_path(content)
+    without_drop_path(content)
     terms, gradients = step_gradients(assemble(Config(from_plain(content))))
     both = trial.pair.gradients(content)
     worst, where = max(_largest_difference(gradients, shared) for _, shared in both)
@@ -301,15 +301,16 @@ def two_processes_are_one(trial: ContractTrial) -> str:
     return f"largest difference {worst:.1e} of the largest gradient"
 
 
-def _without_drop_path(node: Any) -> None:
+def without_drop_path(node: Any) -> None:
+    """Disable drop path everywhere in the content of a config, in place."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "drop_path":
                 node[key] = 0.0
-            _without_drop_path(value)
+            without_drop_path(value)
     elif isinstance(node, list):
         for value in node:
-            _without_drop_path(value)
+            without_drop_path(value)
 
 
 CHECKS: dict[str, Callable[[ContractTrial], str]] = {

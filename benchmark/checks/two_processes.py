@@ -29,13 +29,18 @@ StepResult = tuple[dict[str, float], dict[str, Tensor]]
 """The terms of the loss, and the gradient of every trained parameter."""
 
 
-def step_gradients(parts: TrainingParts) -> StepResult:
-    """Take the first step of a run in double precision; return what the optimiser was given.
+def step_gradients(
+    parts: TrainingParts, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
+) -> StepResult:
+    """Take the first step of a run; return what the optimiser was given.
 
-    In a process group the model is wrapped as for training, and gradients are shared. In single
-    precision, batch norms over a few samples would amplify rounding to a part in a thousand.
+    In a process group the model is wrapped as for training, and gradients are shared.
+
+    Args:
+        dtype: of the weights. In single precision, batch norms over a few samples amplify rounding
+            to a part in a thousand.
     """
-    method, config = parts.method.double(), parts.config
+    method, config = parts.method.to(device, dtype), parts.config
     method.train()
     method.progress = Progress(config.seed, 0, config.epochs, 0, len(parts.loader))
     parts.loader.batch_sampler.set_epoch(0)
@@ -52,7 +57,8 @@ def step_gradients(parts: TrainingParts) -> StepResult:
     if torch.distributed.is_initialized():
         model = MMDistributedDataParallel(method, broadcast_buffers=False)
     optimizer.initialize_count_status(unwrap(model), 0, 1)
-    terms = training_step(model, next(iter(parts.loader)), optimizer)
+    batch = {name: value.to(device) for name, value in next(iter(parts.loader)).items()}
+    terms = training_step(model, batch, optimizer)
     handle.remove()
     return {name: value.item() for name, value in terms.items()}, gradients
 

@@ -35,15 +35,20 @@ DATASET = "synthetic_v"
 
 def prepare(work: Path, method: str, trial: StepTiming) -> TaskFolder:
     """Synthetic frames in `work` to train on, and an untrained encoder where the config looks."""
-    pretrain = load_config(trial.configs / method / "pretrain.py", trial.scale)
-    seed_torch("bench encoder")
-    encoder = build(pretrain.method.encoder)
-    export_encoder(work / method / "pretrain", encoder, {"run": "untrained"})
+    export_untrained(work, trial.configs, method, trial.scale)
     # Half of the patients are for training; of four frames each, the last ones show vessels.
     options = dict(patients=str(max(2, trial.frames // 2)), videos="1", frames="8", first_frame="4")
     source = open_source("synthetic", **options, size=str(trial.size), test_fraction="0.5")
     folder = work / "downstream" / DATASET
     return write_task_folder(source, folder, "segmentation", DATASET, progress=False)
+
+
+def export_untrained(work: Path, configs: Path, method: str, scale: str) -> None:
+    """Write an encoder with initial weights where the configs of fine-tuning look for it."""
+    pretrain = load_config(configs / method / "pretrain.py", scale)
+    seed_torch("bench encoder")
+    encoder = build(pretrain.method.encoder)
+    export_encoder(work / method / "pretrain", encoder, {"run": "untrained"})
 
 
 def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> RunnerSteps:

@@ -1,0 +1,167 @@
+"""The device against the CPU: vessel masks, views, and the first step of every method."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from benchmark.acceptance.findings import Finding, at_least, at_most, fact, holds
+from benchmark.anatomy.extraction import vessel_mask
+from benchmark.checks.contract import prepare, without_drop_path
+from benchmark.checks.two_processes import StepResult, step_gradients
+from benchmark.data.synthetic import angiogram
+from benchmark.device import device, on_cpu, uses_gpu
+from benchmark.files import list_folder
+from benchmark.method import Progress
+from benchmark.method_cards import CONFIGS
+from benchmark.openmmlab.quiet import quiet_libraries
+from benchmark.training.config import fill_paths, from_plain, load_config, to_plain
+from benchmark.training.train import assemble
+
+TOLERANCE = 1e-3
+"""Of fp32, relative to the largest value: sums of another order, no TF32."""
+BF16_LOSS, BF16_COSINE = 0.05, 0.9
+"""Relative difference of a loss, and cosine of all gradients, between bf16 and fp32."""
+_QUICK = ("mae", "vasomim", "moco_v3")
+
+
+@contextmanager
+def exact_fp32() -> Iterator[None]:
+    """Without TF32, in matrix products and convolutions."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for backend, value in zip(backends, before):
+            backend.allow_tf32 = value
+
+
+def relative_difference(expected: Tensor, found: Tensor) -> float:
+    """The largest difference by the largest expected value; infinite where one is not finite."""
+    scale = float(expected.double().abs().max()) or 1.0
+    worst = float((expected.double() - found.cpu().double()).abs().max()) / scale
+    return worst if math.isfinite(worst) else math.inf
+
+
+def methods_of(reduced: bool) -> list[str]:
+    """All that are pre-trained here, or a few of them."""
+    names = [path.name for path in list_folder(CONFIGS) if (path / "pretrain.py").is_file()]
+    return [name for name in names if name in _QUICK] if reduced else names
+
+
+def vessel_masks(reduced: bool) -> Iterator[Finding]:
+    """Frames of one size, and padded ones of several: equal masks."""
+    side, count = (128, 3) if reduced else (512, 16)
+    frames = torch.from_numpy(
+        np.stack([angiogram(3, patient, size=side, frame=6).image for patient in range(count)])
+    )
+    valid = torch.tensor([(side - 7 * (k % 3), side - 11 * (k % 2)) for k in range(count)])
+    for what, sizes in (("of one size", None), ("of mixed sizes", valid)):
+        expected = vessel_mask(frames, valid=sizes)
+        found = vessel_mask(frames.to(device()), valid=sizes).cpu()
+        yield at_most(
+            f"pixels of {count} masks {what} that differ", int((found ^ expected).sum()), 0
+        )
+        yield holds(f"masks {what} hold vessels", bool(expected.any(dim=(1, 2)).all()))
+
+
+def views(reduced: bool) -> Iterator[Finding]:
+    """What the network of each method is given: images to 1e-3, masks and indices exactly."""
+    for name in methods_of(reduced):
+        with tempfile.TemporaryDirectory() as folder:
+            config = small_trial(name, Path(folder))
+            with on_cpu():
+                expected = _views(config)
+            found = _views(config)
+        worst, unequal = 0.0, []
+        for key, value in expected.items():
+            if value.is_floating_point():
+                worst = max(worst, relative_difference(value, found[key]))
+            elif not torch.equal(value, found[key].cpu()):
+                unequal.append(key)
+        yield at_most(f"{name}: images, relative", worst, TOLERANCE)
+        yield holds(f"{name}: masks are equal", not unequal, ", ".join(unequal))
+
+
+def first_steps(reduced: bool) -> Iterator[Finding]:
+    """Loss and gradient of the first step: fp32 against the CPU, bf16 against fp32."""
+    for name in methods_of(reduced):
+        with tempfile.TemporaryDirectory() as folder, exact_fp32():
+            config = small_trial(name, Path(folder))
+            with on_cpu():
+                expected = _first_step(config, "fp32")
+            found = _first_step(config, "fp32")
+            yield at_most(f"{name}: loss, relative", _loss_apart(expected, found), TOLERANCE)
+            apart = max(
+                relative_difference(value, found[1][key]) * _share(value, expected)
+                for key, value in expected[1].items()
+            )
+            yield at_most(f"{name}: gradient, of the largest one", apart, TOLERANCE)
+            if uses_gpu():
+                rounded = _first_step(config, "bf16")
+                loss = _loss_apart(found, rounded)
+                yield at_most(f"{name}: loss in bf16, relative", loss, BF16_LOSS)
+                cosine = _cosine(found, rounded)
+                yield at_least(f"{name}: cosine of the bf16 gradient", cosine, BF16_COSINE)
+            else:
+                yield fact(f"{name}: bf16", "only on a GPU")
+
+
+def small_trial(method: str, work: Path) -> Config:
+    """The config of a method with small inputs in `work`, without random numbers of the device."""
+    config = load_config(CONFIGS / method / "pretrain.py", "tiny")
+    fill_paths(config, work)
+    prepare(config, work)
+    content = to_plain(config)
+    without_drop_path(content)  # its random numbers come from the device
+    content["micro_batch"] = None
+    return Config(from_plain(content))
+
+
+def _views(config: Config) -> dict[str, Tensor]:
+    with quiet_libraries():
+        parts = assemble(config)
+    method = parts.method.to(device()).train()
+    method.progress = Progress(config.seed, 0, config.epochs, 0, len(parts.loader))
+    parts.loader.batch_sampler.set_epoch(0)
+    batch = {key: value.to(device()) for key, value in next(iter(parts.loader)).items()}
+    return method.views(batch)["views"]
+
+
+def _first_step(config: Config, precision: str) -> StepResult:
+    config = Config({**config.to_dict(), "precision": precision})
+    with quiet_libraries():
+        parts = assemble(config)
+        return step_gradients(parts, torch.float32, device())
+
+
+def _total(result: StepResult) -> float:
+    return sum(value for name, value in result[0].items() if "loss" in name)
+
+
+def _loss_apart(expected: StepResult, found: StepResult) -> float:
+    apart = abs(_total(expected) - _total(found)) / (abs(_total(expected)) or 1.0)
+    return apart if math.isfinite(apart) else math.inf
+
+
+def _share(value: Tensor, result: StepResult) -> float:
+    """The largest gradient of a tensor by that of all."""
+    return float(value.abs().max()) / (max(float(g.abs().max()) for g in result[1].values()) or 1.0)
+
+
+def _cosine(expected: StepResult, found: StepResult) -> float:
+    pairs = [(g.double().cpu(), found[1][key].double().cpu()) for key, g in expected[1].items()]
+    product = sum(float((one * other).sum()) for one, other in pairs)
+    norms = [math.sqrt(sum(float((pair[k] ** 2).sum()) for pair in pairs)) for k in (0, 1)]
+    return product / (norms[0] * norms[1])

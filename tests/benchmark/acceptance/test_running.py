@@ -1,0 +1,96 @@
+"""The command of the acceptance run, without a GPU."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.acceptance.plan import PARTS
+from benchmark.acceptance.running import _run, main
+from benchmark.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+TOOL = ROOT / "tools" / "gpu_acceptance.sh"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["gpu_acceptance", *map(str, arguments)])
+        try:
+            return main(), capsys.readouterr()
+        except InputError as error:
+            return str(error), capsys.readouterr()
+
+    return run
+
+
+def test_every_part_names_a_function_and_fits_into_ten_minutes():
+    for part in PARTS:
+        module, _, name = part.function.partition(":")
+        assert callable(getattr(importlib.import_module(f"benchmark.acceptance.{module}"), name))
+    assert sum(part.limit for part in PARTS if part.needs != "two GPUs") <= 600
+
+
+def test_the_plan_is_printed_without_anything_heavy(tmp_path):
+    code = "import sys; sys.modules['torch'] = None; sys.argv[1:] = ['--dry-run'];"
+    code += "from benchmark.acceptance.running import main; main()"
+    done = subprocess.run(
+        [os.environ.get("PYTHON", ROOT / ".venv/bin/python"), "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == len(PARTS)
+
+
+def test_without_a_gpu_it_says_what_it_would_do(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, printed = command("--out", tmp_path / "out")
+    assert code == "torch finds no GPU; --device cpu tries the script with small sizes"
+    assert [line.split("  ")[0] for line in printed.out.splitlines()] == [p.title for p in PARTS]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_part_is_named(command):
+    found, _ = command("--only", "anatmy")
+    assert found == "unknown --only 'anatmy'; did you mean 'anatomy'?"
+
+
+def test_a_part_that_takes_too_long_is_ended(tmp_path):
+    part = replace(PARTS[0], limit=0.02)
+    outcome = _run(part, tmp_path, "cpu", 0)
+    assert (outcome.state, outcome.good) == ("time is up", False)
+
+
+def test_parts_that_need_gpus_are_left_out(tmp_path):
+    by_name = {part.name: part for part in PARTS}
+    for name, device, gpus in (("tests", "cpu", 0), ("killed", "cuda", 1)):
+        outcome = _run(by_name[name], tmp_path, device, gpus)
+        assert outcome.state == "left out"
+
+
+@pytest.mark.slow
+def test_everything_runs_on_a_cpu(tmp_path):
+    """Takes a quarter of an hour on two quiet cores."""
+    done = subprocess.run(
+        [TOOL, "--device", "cpu", "--out", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdict = json.loads((tmp_path / "out" / "gpu_acceptance.json").read_text())
+    states = {part["name"]: part["state"] for part in verdict["parts"]}
+    assert states == {
+        part.name: "left out" if part.needs == "a GPU" else "passed" for part in PARTS
+    }
