@@ -47,11 +47,11 @@ def one_killed(reduced: bool) -> Iterator[Finding]:
         work = Path(folder)
         small_trial("mae", work)
         command = [*_command(work, "mae", 2, epochs=60), "--resume"]
-        launcher = subprocess.Popen(command, cwd=ROOT, env=_env(), start_new_session=True)
+        launcher = subprocess.Popen(command, cwd=ROOT, env=_env())
         log = work / "2" / "mae" / "pretrain" / "metrics.jsonl"
         while launcher.poll() is None and not (log.is_file() and log.stat().st_size):
             time.sleep(0.05)
-        ranks = _trainings(launcher.pid)
+        ranks = _trainings(work)
         yield holds("two processes are training", len(ranks) == 2, str(len(ranks)))
         os.kill(max(ranks), signal.SIGKILL)
         start = time.monotonic()
@@ -59,7 +59,7 @@ def one_killed(reduced: bool) -> Iterator[Finding]:
         reached = code not in (0, EXIT_STOPPED)
         yield holds("the command fails", reached, f"exit code {code}")
         yield at_most("seconds until it has", time.monotonic() - start, 120)
-        yield holds("no process is left", not _trainings(launcher.pid))
+        yield holds("no process is left", not _trainings(work))
         subprocess.run(command, cwd=ROOT, env=_env(), check=True)
         weights = load_file(work / "2" / "mae" / "pretrain" / "encoder.safetensors")
         finite = all(bool(value.isfinite().all()) for value in weights.values())
@@ -86,15 +86,15 @@ def _losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def _trainings(group: int) -> list[int]:
-    """The processes of a process group that train, not those that launch."""
+def _trainings(work: Path) -> list[int]:
+    """The processes that train in a folder, not those that launch them, which have their words."""
     listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,pgid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
     )
-    rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
+    rows = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
     return [
-        int(row[0])
-        for row in rows
-        if len(row) == 3 and int(row[1]) == group and "tools/train.py" in row[2]
-        if "_launch.py" not in row[2] and "dist_train.sh" not in row[2]
+        int(pid)
+        for pid, words in rows
+        if "tools/train.py" in words and str(work) in words
+        if not any(launcher in words for launcher in ("_launch.py", "dist_train.sh", "--check"))
     ]
