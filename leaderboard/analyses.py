@@ -291,6 +291,21 @@ ANALYSES = (
     ),
 )
 
+#: Of no paper, for any protocol.
+OURS = (
+    _analysis(
+        "journal",
+        ("pretraining_seeds", "Pre-training seeds", ""),
+        (".mae", "MAE, seed 0", 0, "MAE"),
+        ("mae_seed_1", "MAE, seed 1", 1, "MAE"),
+        ("mae_seed_2", "MAE, seed 2", 2, "MAE"),
+        (".vasomim", "VasoMIM, seed 0", 0, "VasoMIM"),
+        ("vasomim_seed_1", "VasoMIM, seed 1", 1, "VasoMIM"),
+        ("vasomim_seed_2", "VasoMIM, seed 2", 2, "VasoMIM"),
+        reference="mae",
+    ),
+)
+
 
 def is_analysis(method: str) -> bool:
     """Whether a method's id names a run of ``configs/analysis``."""

@@ -13,6 +13,7 @@ from benchmark.text import visible
 from leaderboard.analyses import is_analysis
 from leaderboard.board import Board, Row, make_board
 from leaderboard.columns import Column
+from leaderboard.evaluations.analysis_boards import analysis_boards
 from leaderboard.evaluations.boards import evaluation_boards
 from leaderboard.evaluations.overview import Overview, make_overview
 from leaderboard.evaluations.scatter import Scatter, make_scatter
@@ -104,6 +105,7 @@ def build_leaderboard(
         raise InputError(f"protocol {protocol} has no published tables (known: {known})")
     measured = read_measured(records, protocol, papers)
     boards = measured_boards(measured, reference, of_protocol)
+    boards += analysis_boards(measured, of_protocol)
     main = [board for board in boards if not board.analysis]
     main += evaluation_boards(measured, reference)
     return Leaderboard(

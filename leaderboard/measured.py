@@ -10,12 +10,7 @@ from benchmark.results import RunRecord, label_share, read_dataset_id
 from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
 from leaderboard.analyses import (
-    ANALYSES,
-    BY_DATASET,
-    Analysis,
-    Member,
     is_analysis,
-    paper_of,
     tell_apart,
 )
 from leaderboard.board import Board, Row, Score, Scores, make_board
@@ -150,18 +145,16 @@ def _summaries(
 def measured_boards(
     measured: Measured, reference: str, published: Sequence[PublishedTable] = ()
 ) -> list[Board]:
-    """The boards of one protocol: per task, label efficiency, patch features, then the analyses.
+    """The boards of one protocol: per task, label efficiency, patch features.
 
     Args:
-        reference: id of the pre-declared reference method; an analysis is compared with the setting
-            that its rows vary.
+        reference: id of the pre-declared reference method.
         published: tables whose rows are shown beside the measured ones, for context.
     """
     return [
         *_main_boards(measured, reference, published),
         *_label_boards(measured, reference, published),
         *_patch_boards(measured, reference, published),
-        *_analysis_boards(measured, published),
     ]
 
 
@@ -331,66 +324,3 @@ def _patch_notes(measured: Measured, dataset: str, scores: Scores) -> Iterator[s
             "Calinski–Harabasz grows with the number of patches; compare it only where that is "
             f"equal: {listed}."
         )
-
-
-def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) -> Iterator[Board]:
-    """Per analysis and task with a run of its own: its members, those of the main board too."""
-    shown = _shown_analyses(measured)
-    for analysis in (*shown, _further_analyses(measured, shown)):
-        titles = {m.method: m.title for m in analysis.members if m.method in measured.rows}
-        own = [m.method for m in analysis.members if m.own and m.method in titles]
-        # Two methods of the main board make an analysis, a single one does not.
-        if len(titles) < 2 and not any(map(is_analysis, own)):
-            continue
-        columns = {
-            column for cells in measured.select(own, lambda c: c.main).values() for column in cells
-        }
-        tasks = [task for task in TASK_KINDS if task in {measured.task(c) for c in columns}]
-        several = len(tasks) > 1
-        for task in tasks:
-            of_task = {column for column in columns if measured.task(column) == task}
-            yield measured_board(
-                measured,
-                measured.select(list(titles), of_task.__contains__),
-                [table for table in published if table.analysis == analysis.id],
-                titles,
-                name=f"analysis-{analysis.id}" + (f"-{task}" if several else ""),
-                title=analysis.title + (f", {task}" if several else ""),
-                task=task,
-                analysis=analysis.id,
-                reference=analysis.reference,
-                keep_order=True,
-            )
-
-
-def _shown_analyses(measured: Measured) -> list[Analysis]:
-    """The analyses of the protocol's paper.
-
-    At a smaller scale (protocol ``demo``, say) also those of the other paper that have a run which
-    belongs to none of its own.
-    """
-    paper = paper_of(measured.protocol)
-    declared = [analysis for analysis in ANALYSES if analysis.id not in BY_DATASET]
-    own = [analysis for analysis in declared if analysis.protocol == paper]
-    if measured.protocol == paper:
-        return own
-    known = {member.method for analysis in own for member in analysis.members}
-    return own + [
-        analysis
-        for analysis in declared
-        if analysis.protocol != paper
-        and any(m.own and m.method in measured.rows.keys() - known for m in analysis.members)
-    ]
-
-
-def _further_analyses(measured: Measured, shown: Sequence[Analysis]) -> Analysis:
-    """Runs of ``configs/analysis`` that belong to none of the analyses shown."""
-    declared = {member.method for analysis in shown for member in analysis.members}
-    rest = [m for m in measured.rows if is_analysis(m) and m not in declared]
-    members = [
-        Member(method, measured.rows[method].title, own=is_analysis(method))
-        for method in ("vasomim", *rest)
-        if method in measured.rows
-    ]
-    about = ("other", "Further analyses", measured.protocol, "")
-    return Analysis(*about, reference="vasomim", members=tuple(members), datasets=())

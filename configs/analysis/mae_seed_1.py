@@ -1,0 +1,9 @@
+"""MAE, pre-trained with seed 1 (further analyses): two sources of variance."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ..mae.pretrain import *
+
+card.update(title="MAE, pre-training seed 1")
+seed = 1

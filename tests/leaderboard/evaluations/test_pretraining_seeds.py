@@ -1,0 +1,76 @@
+"""Seeds of the pre-training and of the fine-tuning, told apart."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from leaderboard.evaluations.pretraining_seeds import variance_components
+
+RUNS = {
+    "mae": (70.0, 71.0, 72.0),
+    "analysis-mae_seed_1": (74.0, 75.0, 76.0),
+    "analysis-mae_seed_2": (72.0, 73.0, 74.0),
+    "vasomim": (80.0, 81.0, 82.0),
+    "analysis-vasomim_seed_1": (79.0, 81.0, 83.0),
+    "analysis-vasomim_seed_2": (80.5, 81.0, 81.5),
+}
+
+
+def test_components_by_hand():
+    """Within: all variances are 1. Between the means 71, 75, 73: 4, of which 1 / 3 is noise."""
+    found = variance_components([RUNS["mae"], *(RUNS[f"analysis-mae_seed_{k}"] for k in (1, 2))])
+    assert found.means == (71.0, 75.0, 73.0)
+    assert found.fine_tuning == pytest.approx(1)
+    assert found.pretraining == pytest.approx(math.sqrt(4 - 1 / 3))
+
+
+def test_no_more_spread_than_noise_is_zero():
+    found = variance_components([(1.0, 3.0), (1.0, 3.0)])
+    assert (found.fine_tuning, found.pretraining) == (pytest.approx(math.sqrt(2)), 0.0)
+
+
+@pytest.mark.parametrize("runs", [[(1.0, 2.0)], [(1.0,), (2.0,)], []])
+def test_one_source_alone_has_no_components(runs):
+    assert variance_components(runs) is None
+
+
+@pytest.mark.parametrize("counts", [(5, 5, 5), (3, 5, 9, 2)])
+def test_variances_are_unbiased(counts):
+    """Means over simulated runs of known variances 4 and 1, unequal numbers too."""
+    rng = np.random.default_rng(7)
+    squares = []
+    for _ in range(4000):
+        runs = [rng.normal(rng.normal(50, 2), 1, size=n).tolist() for n in counts]
+        found = variance_components(runs)
+        squares.append((found.pretraining**2, found.fine_tuning**2))
+    # Truncation at 0 adds a little to the first.
+    means = np.mean(squares, axis=0)
+    assert means[0] == pytest.approx(4, rel=0.08)
+    assert means[1] == pytest.approx(1, rel=0.03)
+
+
+def test_the_board_has_a_row_for_each_method(build, make_run):
+    records = [
+        make_run(method, "xcav", seed, dsc=value)
+        for method, values in RUNS.items()
+        for seed, value in enumerate(values)
+    ]
+    board = next(b for b in build(records).boards if b.id == "analysis-pretraining_seeds")
+    assert [row.method for row in board.rows] == list(RUNS)
+    (detail,) = board.details
+    cells = {row.texts: [cell.text for cell in row.cells] for row in detail.rows}
+    p = stats.ttest_1samp((71.0, 75.0, 73.0), 81.0).pvalue  # what Welch's is without other spread
+    within = math.sqrt((1 + 4 + 0.25) / 3)
+    assert cells == {
+        ("MAE",): ["73.00 (n = 3)", "1.00", "1.91", "—"],
+        ("VasoMIM",): ["81.00 (n = 3)", f"{within:.2f}", "0.00", f"+8.00 (p = {p:#.2g})"],
+    }
+
+
+def test_a_single_pretraining_has_no_such_table(build, make_run):
+    records = [make_run(m, "xcav", s, dsc=70.0 + s) for m in ("mae", "vasomim") for s in (0, 1)]
+    assert not any(board.details for board in build(records).boards)
