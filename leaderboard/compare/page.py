@@ -53,11 +53,11 @@ def _section(part: Part, number: int) -> str:
         f'<section aria-labelledby="{name}">',
         f'<h{part.level} id="{name}">{escape(part.title)}</h{part.level}>',
         *_texts(part),
-        *([_table(part.grid)] if part.grid is not None else []),
+        *([_table(part.grid, part.title)] if part.grid is not None else []),
     ]
     if part.commands:
         commands = "\n".join(map(escape, numbered(part.commands)))
-        lines.append(f"<pre>{commands}</pre>")
+        lines.append(f"<pre{_scrolls(f'Commands: {part.title}')}>{commands}</pre>")
     return "\n".join([*lines, "</section>"])
 
 
@@ -65,7 +65,7 @@ def _texts(part: Part) -> list[str]:
     return [f'<p class="hint">{escape(text)}</p>' for text in part.texts]
 
 
-def _table(grid: Grid) -> str:
+def _table(grid: Grid, name: str) -> str:
     def cell(index: int, entry: Entry) -> str:
         text = escape(entry.text + entry.suffix)
         if entry.place == 1:
@@ -83,13 +83,18 @@ def _table(grid: Grid) -> str:
         for row in grid.rows
     )
     lines = [
-        '<div class="scroll"><table class="plain">',
+        f'<div class="scroll"{_scrolls(name)}><table class="plain">',
         f"<thead><tr>{''.join(heads)}</tr></thead>",
         "<tbody>",
         *rows,
         "</tbody></table></div>",
     ]
     return "\n".join(lines)
+
+
+def _scrolls(name: str) -> str:
+    """Attributes of a box that may scroll: the keyboard reaches it, and a screen reader names it."""
+    return f' tabindex="0" role="group" aria-label="{escape(name)}"'
 
 
 def _number(is_number: bool) -> str:

@@ -23,9 +23,10 @@ from leaderboard.page.palette import page_style
 SCHEMA = 1
 
 #: In the order of execution: a script uses only what comes before it.
-STYLES = ("page.css", "diagrams.css")
+STYLES = ("page.css", "diagrams.css", "print.css")
 SCRIPTS = (
     "dom.js",
+    "scroll.js",
     "state.js",
     "board.js",
     "details.js",
@@ -40,6 +41,7 @@ SCRIPTS = (
     "overview.js",
     "masks.js",
     "viewer.js",
+    "print.js",
     "main.js",
 )
 
@@ -74,7 +76,7 @@ def static_document(title: str, body: str) -> str:
     Args:
         body: HTML, with all texts escaped.
     """
-    return _document(title, body, STYLES[:1], [])
+    return _document(title, body, ("page.css", "print.css"), [])
 
 
 def _document(title: str, body: str, styles: Sequence[str], scripts: list[str]) -> str:

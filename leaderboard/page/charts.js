@@ -63,17 +63,20 @@ class Card {
     this.draw = draw;
     this.least = least;
     this.width = 0;
-    this.canvas = el("div", { class: "scroll" });
+    this.canvas = scrollBox(title || "Diagram");
     const heading = title ? el("figcaption", { text: title }) : null;
     this.node = el("figure", { class: "card" }, heading, this.canvas);
+    this.node.card = this;
     this.watch = new ResizeObserver(() => {
       const width = this.canvas.clientWidth;
-      if (width && width !== this.width) {
-        this.width = width;
-        this.redraw();
-      }
+      if (width && width !== this.width) this.show(width);
     });
     this.watch.observe(this.canvas);
+  }
+
+  show(width) {
+    this.width = width;
+    this.redraw();
   }
 
   redraw() {

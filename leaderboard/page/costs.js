@@ -28,7 +28,7 @@ function costsSection(board, costs) {
     `${board.id}-costs`,
     "Costs",
     costs.note,
-    el("div", { class: "scroll" }, table),
+    scrollBox("Costs", {}, table),
     disclosure("Definitions of the costs", plainTable(["Column", "Definition"], meanings)),
   );
   return { node, refresh() {} };

@@ -61,7 +61,7 @@ function plainTable(heads, rows, { caption = null, numbers = [] } = {}) {
 
 /** Content behind a line that opens it. */
 function disclosure(text, content) {
-  const box = el("div", { class: "scroll" }, content);
+  const box = scrollBox(text, {}, content);
   return el("details", { class: "numbers" }, el("summary", { text }), box);
 }
 

@@ -93,7 +93,9 @@ function boardSections(board, boards, data, store, popover, details) {
   const toolbar = makeToolbar(board, store);
   const table = new RankingTable(board, store, popover, details);
   const legend = tableLegend(board);
-  const ranking = section(`${board.id}-table`, "Results", "", toolbar.node, legend, table.node);
+  const fold = narrowFold("Choices and signs", toolbar.node, legend);
+  const hint = sidewaysHint(table.node, "More columns: scroll sideways");
+  const ranking = section(`${board.id}-table`, "Results", "", fold, hint, table.node);
   parts.push({ node: ranking, refresh: (state) => (toolbar.refresh(state), table.refresh(state)) });
   parts.push(...detailSections(board));
   if (board.overalls.size) parts.push(overallSection(board));
@@ -199,7 +201,7 @@ function start() {
   }
   const [store, popover, details] = [new Store(), new Popover(), new Details(data)];
   const tabs = makeTabs(boards, store);
-  if (boards.length > 1) main.append(tabs.node);
+  if (boards.length > 1) popover.node.before(tabs.node);
   const views = new Map();
   const show = (state) => {
     const board = boards.find((candidate) => candidate.id === state.board) || boards[0];
@@ -208,7 +210,7 @@ function start() {
     for (const [other, view] of views) view.node.hidden = other !== board;
     if (!views.has(board)) {
       views.set(board, makeBoard(board, boards, data, store, popover, details));
-      main.append(views.get(board).node);
+      popover.node.before(views.get(board).node);
     }
     views.get(board).refresh(state);
   };

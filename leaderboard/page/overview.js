@@ -11,7 +11,7 @@ function gridSection(id, grid) {
   const numbers = grid.header.map((_, index) => index).slice(grid.n_text);
   const table = plainTable(grid.header, rows, { numbers });
   const notes = el("ul", { class: "notes" }, ...grid.notes.map((text) => el("li", { text })));
-  const node = section(id, grid.title, "", el("div", { class: "scroll" }, table), notes);
+  const node = section(id, grid.title, "", scrollBox(grid.title, {}, table), notes);
   return { node, refresh() {} };
 }
 

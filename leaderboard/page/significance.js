@@ -7,8 +7,7 @@ function testsTable(name, titleOf) {
     ...["Method", "Datasets", "Difference", "95 % CI", "p", "p (Holm)", "Verdict"],
     ...["Columns", "p over columns"],
   ];
-  const words = { tabindex: "0", role: "region", "aria-label": name };
-  const node = el("div", { class: "scroll tests-box", ...words });
+  const node = scrollBox(name, { class: "tests-box" });
   const show = (tests, reference) => {
     const rows = [...tests]
       .sort((a, b) => (b.difference ?? -Infinity) - (a.difference ?? -Infinity))

@@ -24,7 +24,8 @@ class RankingTable {
     this.body = el("tbody", {}, ...board.rows.map((row) => this.makeRow(row)));
     const parts = [this.caption, this.makeHead(), this.body];
     const table = el("table", { class: "board", role: "grid" }, ...parts);
-    this.node = el("div", { class: "scroll table-box" }, table);
+    this.node = scrollBox(board.title, { class: "table-box" }, table);
+    this.node.board = board;
     this.listen();
   }
 
@@ -196,8 +197,10 @@ class RankingTable {
     const place = this.at(event);
     if (!place || event.ctrlKey || event.metaKey || event.altKey) return;
     const rows = [...this.body.rows].filter((tr) => !tr.hidden);
-    const [y, x] = [rows.indexOf(place.td.parentNode), place.td.cellIndex];
-    const last = place.td.parentNode.cells.length - 1;
+    // Narrow screens have fewer columns.
+    const shown = (tr) => [...tr.cells].filter((td) => td.offsetWidth);
+    const own = shown(place.td.parentNode);
+    const [y, x, last] = [rows.indexOf(place.td.parentNode), own.indexOf(place.td), own.length - 1];
     const moves = {
       ArrowUp: [y - 1, x], ArrowDown: [y + 1, x], ArrowLeft: [y, x - 1], ArrowRight: [y, x + 1],
       Home: [y, 0], End: [y, last], PageUp: [Math.max(0, y - 10), x],
@@ -205,7 +208,7 @@ class RankingTable {
     };
     if (event.key in moves) {
       const [row, column] = moves[event.key];
-      rows[row]?.cells[column]?.focus();
+      if (rows[row]) shown(rows[row])[column]?.focus();
       event.preventDefault();
     } else if (event.key === "Enter") {
       this.openDetails(place);
