@@ -93,7 +93,7 @@ def _table(grid: Grid, name: str) -> str:
 
 
 def _scrolls(name: str) -> str:
-    """Attributes of a box that may scroll: the keyboard reaches it, and a screen reader names it."""
+    """Attributes of a box that may scroll: a tab stop with a name for screen readers."""
     return f' tabindex="0" role="group" aria-label="{escape(name)}"'
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from example_board import example_board
 
+from leaderboard.build import build_leaderboard
+from leaderboard.data import board_data
 from leaderboard.page import render
 
 
@@ -27,6 +29,12 @@ def example(make_run: Callable[..., Any]) -> dict[str, Any]:
 def large_example(make_run: Callable[..., Any]) -> dict[str, Any]:
     """Thirty methods in twenty columns."""
     return example_board(make_run)
+
+
+@pytest.fixture(scope="session")
+def evaluated(make_evaluations: Callable[..., Any]) -> dict[str, Any]:
+    """A board of every evaluation."""
+    return board_data(build_leaderboard(make_evaluations(), "mae", "journal"))
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +78,11 @@ class Visitor:
 
     def open(self, data: dict[str, Any], view: str = "") -> Any:
         """Write the page as a file, as users have it, and open it at a view (``"sort=title"``)."""
+        return self.open_html(render(data), view)
+
+    def open_html(self, html: str, view: str = "") -> Any:
         path = self.folder / "index.html"
-        path.write_text(render(data), encoding="utf-8")
+        path.write_text(html, encoding="utf-8")
         self.page.goto(f"{path.as_uri()}#{view}")
         return self.page
 

@@ -10,12 +10,6 @@ from leaderboard.data import board_data
 pytestmark = pytest.mark.page
 
 
-@pytest.fixture(scope="module")
-def evaluated(make_evaluations) -> dict[str, Any]:
-    """A board of every evaluation."""
-    return board_data(build_leaderboard(make_evaluations(), "mae", "journal"))
-
-
 def texts(panel: Any, selector: str) -> list[str]:
     return panel.locator(selector).all_inner_texts()
 
