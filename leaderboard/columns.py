@@ -44,6 +44,8 @@ class Quantity(NamedTuple):
 METRICS = {
     # Mean over corruptions and severities, relative to the uncorrupted frames.
     "relative_dsc": Quantity("Relative DSC"),
+    # Of the probabilities of the pixels.
+    "pixel_ap": Quantity("Pixel AP"),
     "dsc": Quantity("DSC"),
     "cldice": Quantity("clDice"),
     # Of a map of patches, which is coarser than the mask.

@@ -141,7 +141,7 @@ LINEAR_KEYS: dict[str, Any] = {
 }
 LINEAR_NEEDS = (
     *("steps", "batch_size", "base_lr", "optimizer", "losses", "mirrored", "label_fraction"),
-    *("micro_batch", "num_threads"),
+    *("metrics", "micro_batch", "num_threads"),
 )
 KNN_KEYS: dict[str, Any] = {
     **_FROZEN,

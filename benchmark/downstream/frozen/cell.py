@@ -25,6 +25,9 @@ from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.frozen.features import FeatureCache
 from benchmark.downstream.frozen.knn import knn_definitions, score_knn
 from benchmark.downstream.frozen.linear import score_linear, train_linear
+from benchmark.downstream.segmentation.calibration import Calibration
+from benchmark.downstream.segmentation.metrics import SegmentationMetric
+from benchmark.downstream.segmentation.ranking import PixelRanking
 from benchmark.downstream.task import load_task
 from benchmark.errors import one_of
 from benchmark.results import Example, RunRecord, write_record
@@ -55,7 +58,8 @@ class FrozenEvaluation:
 def _evaluate_linear(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluation:
     config, folder, task = cell.config, cache.folder, load_task("segmentation")
     predictions = cell.folder / "predictions"
-    metric = task.build_metric(config, folder, predictions)
+    of_pixels = (PixelRanking, Calibration)
+    metric = SegmentationMetric(folder, predictions, config.score_at, of_pixels=of_pixels)
     for name in config.metrics:
         one_of("metric", name, metric.definitions())
     model = train_linear(cache, config, cell.seed)
@@ -133,7 +137,8 @@ def evaluate_cell(
     values["versions"] |= installed_versions(("scikit-learn",))
     record = validate(RunRecord, values, cell.record)
     write_record(cell.results, record, with_patients(found.scores, folder), found.examples)
-    shown = "  ".join(f"{name} {record.metrics[name].value:.2f}" for name in cell.config.metrics)
+    found = [(name, record.metrics.get(name)) for name in cell.config.metrics]
+    shown = "  ".join(f"{name} {metric.value:.2f}" for name, metric in found if metric)
     if chance := record.metrics.get("patch_chance"):
         shown += f"  chance of patch_ap {chance.value:.2f}"
     print(f"{cell.title}: {shown}  ({record.wall_time_s:.1f} s)", flush=True)

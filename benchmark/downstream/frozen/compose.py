@@ -28,8 +28,8 @@ def compose_frozen(
     """The config whose hash, with its seed, identifies a record.
 
     Protocol, task folder, resizing and normalisation are those of the dataset's fine-tuning at the
-    scale; so are metrics, examples and the size at which masks are compared, where the settings
-    have such keys.
+    scale; so are examples and the size at which masks are compared, where the settings have such
+    keys.
 
     Args: the settings of the evaluation, which `options` override; others as for
         `benchmark.downstream.compose.compose`.
@@ -54,7 +54,7 @@ def compose_frozen(
         data_preprocessor=tuning.model.data_preprocessor,
     )
     config.test_pipeline = tuning.test_pipeline
-    for key in ("metrics", "score_at", "examples"):
+    for key in ("score_at", "examples"):
         if key in settings.keys and key not in config:
             config[key] = tuning[key]
     for option in options:

@@ -67,15 +67,15 @@ class Calibration:
         """ECE and Brier score by their names in a record."""
         return {"ece": self.ece, "brier": self.brier}
 
+    @staticmethod
+    def definitions(classes: int) -> dict[str, str]:
+        """Definition ids, without the size of the masks.
 
-def definitions(classes: int) -> dict[str, str]:
-    """Definition ids, without the size of the masks.
-
-    Args:
-        classes: without the background.
-    """
-    pixels = "all-pixels" if classes == 1 else "all-pixels-and-classes"
-    return {
-        "ece": f"ece/l1/{BINS}-bins-of-equal-width/pooled-over-{pixels}",
-        "brier": f"brier/mean-over-{pixels}",
-    }
+        Args:
+            classes: without the background.
+        """
+        pixels = "all-pixels" if classes == 1 else "all-pixels-and-classes"
+        return {
+            "ece": f"ece/l1/{BINS}-bins-of-equal-width/pooled-over-{pixels}",
+            "brier": f"brier/mean-over-{pixels}",
+        }

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.examples import save_picture
-from benchmark.downstream.segmentation import calibration
 from benchmark.downstream.segmentation.calibration import Calibration
+from benchmark.downstream.segmentation.ranking import PixelRanking
 from benchmark.downstream.task import TaskMetric
 
 BINARY = {
@@ -35,19 +35,26 @@ SEVERAL = {
 _CLASS = "dsc_class"
 
 
-def definitions(classes: Sequence[str], at: str = "native") -> dict[str, str]:
+_OfPixels = type[Calibration] | type[PixelRanking]
+
+
+def definitions(
+    classes: Sequence[str], at: str = "native", of_pixels: Sequence[_OfPixels] = (Calibration,)
+) -> dict[str, str]:
     """Definition ids, part of every result: numbers of other definitions never share a column.
 
     Args:
         classes: names without the background.
         at: ``"native"`` or ``"network"``, the size at which masks are compared.
+        of_pixels: how probabilities are scored.
     """
     if len(classes) == 1:
         found = dict(BINARY)
     else:
         each = {f"{_CLASS}_{name}": f"dsc/pooled-over-all-pixels/class-{name}" for name in classes}
         found = {**SEVERAL, **each}
-    found |= calibration.definitions(len(classes))
+    for one in of_pixels:
+        found |= one.definitions(len(classes))
     return {name: f"{definition}/{at}-size/v1" for name, definition in found.items()}
 
 
@@ -132,8 +139,8 @@ class SegmentationMetric(TaskMetric):
     """Scores of every image and of the complete split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count (`predicted_masks`).
-    Probabilities are scored at the size of the masks (`Calibration`); of a filter, which has none,
-    these scores are not a number.
+    Probabilities are scored at the size of the masks; of a filter, which has none, these scores are
+    not a number.
 
     Args:
         folder: the task; its truth is read at native size.
@@ -142,21 +149,28 @@ class SegmentationMetric(TaskMetric):
         at: ``"native"``, or ``"network"`` where the truth is brought to the size of the prediction
             by nearest neighbour instead.
         split: which the truth is of.
+        of_pixels: how probabilities are scored: `Calibration`, `PixelRanking`.
     """
 
     lower_is_better = frozenset({"ece", "brier"})
 
     def __init__(
-        self, folder: TaskFolder, predictions: Path, at: str = "native", split: str = "test"
+        self,
+        folder: TaskFolder,
+        predictions: Path,
+        at: str = "native",
+        split: str = "test",
+        of_pixels: Sequence[_OfPixels] = (Calibration,),
     ) -> None:
         super().__init__(predictions)
         self.folder = folder
         self.at = at
         self.split = split
+        self.of_pixels = of_pixels
         self.classes = folder.classes[1:]
 
     def definitions(self) -> dict[str, str]:
-        return definitions(self.classes, self.at)
+        return definitions(self.classes, self.at, self.of_pixels)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         for sample in data_samples:
@@ -167,7 +181,7 @@ class SegmentationMetric(TaskMetric):
             probabilities = predicted_probabilities(sample, len(self.classes))
             row = self._row(stem, prediction, truth)
             if probabilities is not None:
-                row["calibration"] = Calibration.of(probabilities, truth)
+                row["of_pixels"] = [one.of(probabilities, truth) for one in self.of_pixels]
             self.results.append(row)
 
     def read_truth(self, stem: str, size: tuple[int, int]) -> np.ndarray:
@@ -199,7 +213,7 @@ class SegmentationMetric(TaskMetric):
         overlap, total, present = (
             np.stack([row.pop(name) for row in results]) for name in ("overlap", "total", "present")
         )
-        calibrations = [one for row in results if (one := row.pop("calibration", None)) is not None]
+        of_pixels = [sums for row in results if (sums := row.pop("of_pixels", None)) is not None]
         shown = pd.DataFrame(results)
         shown["non_empty"] = present.any(axis=1)
         self.scores = shown
@@ -217,11 +231,12 @@ class SegmentationMetric(TaskMetric):
             found["dsc_macro"] = float(per_class[known].mean()) if known.any() else float("nan")
             for name, value, there in zip(self.classes, per_class, known):
                 found[f"{_CLASS}_{name}"] = float(value) if there else float("nan")
-        for name in calibration.definitions(len(self.classes)):
-            found[name] = float("nan")
-            if calibrations:
-                found[name] = sum(calibrations[1:], calibrations[0]).scores[name]
-                shown[name] = [one.scores[name] for one in calibrations]
+        for kind in self.of_pixels:
+            found |= dict.fromkeys(kind.definitions(len(self.classes)), float("nan"))
+        for first, *others in zip(*of_pixels):
+            found |= sum(others, first).scores
+            for name in first.scores:
+                shown[name] = [one.scores[name] for one in (first, *others)]
         return found
 
 
