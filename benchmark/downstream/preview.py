@@ -157,7 +157,8 @@ def preview_cell(
 
         labelled(TaskFolder.open(data, complete=False), "train", count=max(label_counts))
     if isinstance(method, Path):  # its card has been read
-        _refuse_convolutional(method, lora)
+        if lora:
+            refuse_convolutional(method)
         return
     card = read_method_card(method, configs)
     config = encoder_config(method, configs)
@@ -172,13 +173,17 @@ def preview_cell(
         made = "tools/convert_checkpoint.py, see docs/released_encoders.md"
     if folder is not None and not (folder / "encoder.json").is_file():
         raise InputError(f"{folder}: no encoder of {card.title}; make it with {made}")
-    if folder is not None:
-        _refuse_convolutional(folder, lora)
+    if folder is not None and lora:
+        refuse_convolutional(folder)
 
 
-def _refuse_convolutional(folder: Path, lora: bool) -> None:
-    """Refuse to adapt an exported encoder that yields several maps: those have no linear layers."""
-    description = read_json(folder / "encoder.json") if lora else {}
+def refuse_convolutional(folder: Path) -> None:
+    """Refuse to adapt an exported encoder that yields several maps: those have no linear layers.
+
+    Raises:
+        InputError: it is one, or its card cannot be read.
+    """
+    description = read_json(folder / "encoder.json")
     if isinstance(description, dict) and len(description.get("strides") or ()) > 1:
         kind = description.get("architecture")
         raise InputError(f"{folder}: a {kind}, without linear layers that --lora could adapt")

@@ -128,6 +128,16 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     return cells
 
 
+def seeds_of(matrix: Matrix, dataset: str) -> tuple[int, ...]:
+    """The seeds of the cells with a dataset id.
+
+    The k-NN of all labels, or of a share of them, draws nothing (but the patches it compares with
+    where they are very many): a single seed says what all of them would.
+    """
+    known = parse_dataset_id(dataset)
+    return matrix.seeds[:1] if known.kind == "knn" and not known.label_count else matrix.seeds
+
+
 def _trained(dataset: str) -> DatasetId:
     """The id of what a cell trains or analyses, or of the fine-tuning whose model it scores."""
     return parse_dataset_id(fine_tuning_of(dataset) or dataset)

@@ -27,6 +27,8 @@ from benchmark.downstream.transfer.identity import (
 )
 from benchmark.errors import InputError
 from benchmark.method_cards import own_configs
+from benchmark.nn.backbones.resnet import ResNetEncoder
+from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.cells import fine_tuning_of, literal, options_for
@@ -153,17 +155,19 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
         config.packs = request["packs"]
     fill_paths(config, work)
     content = to_plain(config)
+    encoder = config.method.get("encoder") or {}
     return {
         "stage": "segmentor" if is_segmentor else "pretrain",
         "title": content["card"]["title"],
         "folder": str(default_folder(path, work)),
         "config_hash": config_hash(content, also_drop=("card",)),
         "epochs": content["epochs"],
-        "packs": content["packs"],
+        "packs": content["packs"] if content["epochs"] else [],
         "frames": content.get("frames"),
         "held_out": content.get("held_out"),
         "anatomy": content["anatomy"] is True,
         "weights": dict(weight_files(content)),
+        "convolutional": encoder.get("type") in (ResNetEncoder, UNetEncoder),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from benchmark.sweep.jobs import MANIFEST
 from benchmark.sweep.matrix import Matrix
 
 
-def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: bool) -> str:
+def missing_pack(matrix: Matrix, packs: Sequence[str], frames: int | None, anatomy: bool) -> str:
     """What is missing of these packs, and the command that makes it; or empty."""
     try:
         _, _, without_anatomy = corpus_of(tuple(packs), frames)

@@ -120,11 +120,13 @@ class PretrainingJob(Job):
         folder: its run folder.
         corpus_hash: of the packs; None where they are missing.
         weights: key in the config → file of weights it starts from.
+        convolutional: whether its encoder has no linear layers that LoRA could adapt.
     """
 
     folder: str = ""
     corpus_hash: str | None = None
     weights: dict[str, str] = field(default_factory=dict)
+    convolutional: bool = False
 
     resumes: ClassVar[tuple[str, ...]] = ("--resume",)
 

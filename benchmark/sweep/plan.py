@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.downstream.preview import refuse_convolutional
 from benchmark.errors import InputError
 from benchmark.method_cards import encoder_config, method_of_config
 from benchmark.results import parse_dataset_id, record_path
@@ -19,6 +20,7 @@ from benchmark.sweep.cells import (
     fine_tuning_of,
     model_folder,
     scoring_command,
+    seeds_of,
 )
 from benchmark.sweep.config_cache import ROOT, Resolver, request_for
 from benchmark.sweep.costs import estimate
@@ -137,6 +139,7 @@ def _trainings(
             folder=folder,
             epochs=facts.get("epochs", 0),
             weights=facts.get("weights", {}),
+            convolutional=facts.get("convolutional", False),
         )
         trainings[folder] = training
         if training.problem:
@@ -144,12 +147,13 @@ def _trainings(
         # The segmentor is small, and its batch normalisation has to see the full batch.
         training.gpus = settings.pretrain_gpus if stage == "pretrain" else settings.cell_gpus
         training.command = _train_command(matrix, path, facts["packs"], training, settings)
-        training.problem = missing_pack(matrix, facts["packs"], facts["frames"], facts["anatomy"])
-        training.frames = facts["frames"] or matrix.frames.get("packs")
-        if not training.problem:
-            training.corpus_hash, training.frames, _ = corpus_of(
-                tuple(facts["packs"]), facts["frames"], facts.get("held_out")
-            )
+        packs, training.frames = tuple(facts["packs"]), 0
+        if packs:  # initial weights need none
+            training.problem = missing_pack(matrix, packs, facts["frames"], facts["anatomy"])
+            training.frames = facts["frames"] or matrix.frames.get("packs")
+            if not training.problem:
+                corpus = corpus_of(packs, facts["frames"], facts.get("held_out"))
+                training.corpus_hash, training.frames, _ = corpus
         for file in training.weights.values():
             producer = trainings.get(str(Path(file).parent))
             if producer is not None:
@@ -174,7 +178,7 @@ def _cells(
     for (method, dataset), facts in zip(named, found.values()):
         model, kept = fine_tuning_of(dataset), (method, dataset) in scored
         tools = (settings.tools, settings.configs)
-        for seed in matrix.seeds:
+        for seed in seeds_of(matrix, dataset):
             protocol = facts.get("protocol", matrix.protocol or "journal")
             folder = str(model_folder(matrix, method, model or dataset, seed))
             place = (matrix, method, dataset, seed)
@@ -247,6 +251,9 @@ def _connect(
     if cell.encoder is None:
         return
     training = trainings.get(cell.encoder)
+    if known.kind == "lora" and (problem := _without_adaptation(cell, training)):
+        cell.problem = problem
+        return
     if training is None:
         config = encoder_config(cell.method, settings.configs)
         cell.problem = _joined(cell.problem, missing_encoder(matrix, config, cell.encoder))
@@ -256,6 +263,19 @@ def _connect(
         cell.pretraining["config_hash"] = training.config_hash
     if training.corpus_hash is not None:
         cell.pretraining["corpus_hash"] = training.corpus_hash
+
+
+def _without_adaptation(cell: CellJob, training: PretrainingJob | None) -> str:
+    """That the encoder of a cell has nothing to adapt, as far as known; or empty."""
+    if training is not None:
+        nothing = "its encoder is convolutional, without linear layers that LoRA could adapt"
+        return f"{cell.method}: {nothing}" if training.convolutional else ""
+    if (Path(cell.encoder) / "encoder.json").is_file():
+        try:
+            refuse_convolutional(Path(cell.encoder))
+        except InputError as error:
+            return str(error)
+    return ""
 
 
 def _joined(*problems: str) -> str:

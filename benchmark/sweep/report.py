@@ -13,6 +13,7 @@ from rich.text import Text
 
 from benchmark.commands import as_called
 from benchmark.results import DatasetId, parse_dataset_id
+from benchmark.sweep.cells import seeds_of
 from benchmark.sweep.costs import feature_bytes, kept_bytes
 from benchmark.sweep.jobs import STATES, CellJob, Job
 from benchmark.sweep.plan import Plan
@@ -209,6 +210,8 @@ def _print_heading(plan: Plan, console: Console) -> None:
     cells = sum(isinstance(job, CellJob) and job.requested for job in plan.jobs)
     size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} datasets, "
     size += f"{len(matrix.seeds)} seeds: {cells} cells"
+    once = any(len(seeds_of(matrix, name)) < len(matrix.seeds) for name in matrix.datasets)
+    size += " (k-NN draws nothing: one seed)" if once else ""
     protocols = ", ".join(plan.protocols) or "not known"
     _line(console, f"{matrix.name}: {size}")
     _line(console, f"scale {matrix.scale}, protocol {protocols}, runs in {matrix.folder}")

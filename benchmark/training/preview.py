@@ -189,13 +189,13 @@ def require_inputs(values: dict[str, Any], work: Path) -> None:
     """Report the first pack or file of weights that a pre-training needs and that is not there.
 
     Args:
-        values: from `preview`.
+        values: from `preview`. Without epochs no pack is needed.
         work: folder of all runs of the scale, ``{work}`` in paths.
 
     Raises:
         InputError: it is missing; the message names the command that makes it.
     """
-    for folder in values.get("packs", ()):
+    for folder in values.get("packs", ()) if values.get("epochs") != 0 else ():
         folder = Path(folder.replace("{work}", str(work)))
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; make the pack with tools/prepare_data.py")

@@ -108,6 +108,11 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
 def dry_run(config: Config, title: str, steps: int = 2) -> None:
     """Build everything and take two steps; nothing that is written outlives the call."""
     parts = assemble(config)
+    trainable = sum(p.numel() for p in parts.method.parameters() if p.requires_grad)
+    size = f"{title}: {trainable / 1e6:.2f} M trainable parameters"
+    if parts.loader is None:
+        print(f"{size}, no epochs; nothing was written", flush=True)
+        return
     with tempfile.TemporaryDirectory() as folder:
         run = make_run(parts, Path(folder), title)
         runner = make_runner(parts, run)
@@ -121,10 +126,9 @@ def dry_run(config: Config, title: str, steps: int = 2) -> None:
                 shown = "  ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
                 seconds = time.perf_counter() - start  # of the last one, which has warmed up
                 run.say(f"{title}: step {step + 1}: {shown}")
-    trainable = sum(p.numel() for p in parts.method.parameters() if p.requires_grad)
     hours = seconds * len(parts.loader) * config.epochs / 3600
     run.say(
-        f"{title}: {trainable / 1e6:.2f} M trainable parameters, {len(parts.packs)} frames, "
+        f"{size}, {len(parts.packs)} frames, "
         f"{len(parts.loader)} steps per epoch, {config.batch_size / seconds:.0f} img/s, "
         f"about {hours:.1f} h for {config.epochs} epochs; nothing was written"
     )
@@ -137,12 +141,15 @@ def existing(resume: bool, overwrite: bool) -> Existing:
 
 @dataclass
 class TrainingParts:
-    """What a config describes, built but not yet run; the identity has the keys of `IDENTITY`."""
+    """What a config describes, built but not yet run; the identity has the keys of `IDENTITY`.
+
+    Without epochs no frame is seen: `packs` and `loader` are None.
+    """
 
     config: Config
-    packs: PackCollection | PackSubset
+    packs: PackCollection | PackSubset | None
     method: Method
-    loader: DataLoader
+    loader: DataLoader | None
     optimizer: OptimWrapper
     identity: dict[str, Any]
 
@@ -160,26 +167,17 @@ def assemble(
     Raises:
         InputError: packs, weights or settings are missing or do not fit together.
     """
-    packs = training_frames(open_packs(config.packs), config.get("frames"), config.get("held_out"))
-    anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
+    packs = _open_packs(config)
     identity = _identity(config, packs)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     rank = get_rank() if rank is None else rank
     world_size = get_world_size() if world_size is None else world_size
-    device = choose_device()
-    loader = pack_loader(
-        open_dataset(packs, anatomy, config.get("resident", False), device),
-        config.batch_size,
-        config.seed,
-        rank,
-        world_size,
-        config.num_workers,
-        device,
-    )
+    loader = None if packs is None else _loader(config, packs, rank, world_size)
     seed_torch(config.seed, "weights")
     method = build(config.method)
-    method.prepare(packs.key_count)
+    if packs is not None:
+        method.prepare(packs.key_count)
     if config.get("load_from") is not None:
         load_initial_weights(method, Path(config.load_from))
     parts = count_parts(config.batch_size // world_size, config.micro_batch)
@@ -204,7 +202,30 @@ def assemble(
     return TrainingParts(config, packs, method, loader, optimizer, identity)
 
 
-def _identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, Any]:
+def _open_packs(config: Config) -> PackCollection | PackSubset | None:
+    """The frames that are trained on; None without epochs, so that initial weights need no pack."""
+    if not config.epochs:
+        return None
+    return training_frames(open_packs(config.packs), config.get("frames"), config.get("held_out"))
+
+
+def _loader(
+    config: Config, packs: PackCollection | PackSubset, rank: int, world_size: int
+) -> DataLoader:
+    anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
+    device = choose_device()
+    return pack_loader(
+        open_dataset(packs, anatomy, config.get("resident", False), device),
+        config.batch_size,
+        config.seed,
+        rank,
+        world_size,
+        config.num_workers,
+        device,
+    )
+
+
+def _identity(config: Config, packs: PackCollection | PackSubset | None) -> dict[str, Any]:
     content = to_plain(config)
     weights = {
         key: sha256_file(value) for key, value in weight_files(content) if Path(value).is_file()
@@ -214,7 +235,7 @@ def _identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, A
     return {
         "seed": config.seed,
         "config_hash": config_hash(content, also_drop=("card",)),
-        "corpus_hash": packs.corpus_hash,
+        "corpus_hash": None if packs is None else packs.corpus_hash,
         "weights": weights,
     }
 

@@ -28,7 +28,7 @@ _STYLES = ("-", "--", "-.", ":")
 
 
 def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
-    """Epochs (from 1) and the mean of a logged term over each.
+    """Epochs (from 1; 0: before the first) and the mean of a logged term over each.
 
     Args:
         folder: run folder with a `metrics.jsonl`.

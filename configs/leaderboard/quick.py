@@ -1,4 +1,4 @@
-"""How good frozen encoders are, within hours: linear and k-NN, five seeds.
+"""How good frozen encoders are, within hours: linear with five seeds, and k-NN, which needs one.
 
     tools/run_benchmark.sh configs/leaderboard/quick.py --dry-run
 

@@ -2,7 +2,7 @@
 
     tools/train.py configs/random/pretrain.py --seed 0
 
-The initial weights of MAE's ViT, by seed. No frame is seen; packs are opened, as by every run.
+The initial weights of MAE's ViT, by seed. No frame is seen, and no pack is needed.
 """
 
 from mmengine.config import read_base

@@ -7,18 +7,20 @@
                                        train.json           what they are of, written last
                                        train-mirrored.…     of the mirror images
 
-They are read as memory maps. Features of another encoder, split or size are replaced.
+They are read as memory maps. Features of another encoder, split or size are replaced, and so are
+damaged ones: the description has a checksum of each array.
 """
 
 from __future__ import annotations
 
 import errno
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from mmengine.config import Config
@@ -33,7 +35,7 @@ from benchmark.files import atomic_write, read_object, write_json
 from benchmark.files.locking import acquire, remove_unlocked
 from benchmark.training.config import to_plain
 
-_VERSION = 1  # of the layout, and of what the numbers are
+_VERSION = 2  # of the layout, and of what the numbers are
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -138,11 +140,13 @@ class FeatureCache:
                 return None
             found = [_map_npy(path) for path in arrays]
             shapes, parameters = known["shapes"], int(known["parameters"])
+            intact = [_checksum(path) for path in arrays] == known["checksums"]
         except (InputError, OSError, KeyError, TypeError, ValueError, EOFError) as error:
             print(f"{description}: extracted again ({error})", flush=True)
             return None
         there = [list(array.shape) for array in found]
-        if there != shapes or [str(array.dtype) for array in found] != ["float32", "int32"]:
+        kinds = [str(array.dtype) for array in found]
+        if not intact or there != shapes or kinds != ["float32", "int32"]:
             print(f"{description}: extracted again (other arrays than were written)", flush=True)
             return None
         return FrameFeatures(*found, parameters)
@@ -161,18 +165,22 @@ class FeatureCache:
         # An interruption leaves no description of other arrays.
         description.unlink(missing_ok=True)
         with (
-            _npy(features, "<f4", shapes[0]) as write,
-            _npy(truth, "<i4", shapes[1]) as write_truth,
+            _npy(features, "<f4", shapes[0]) as tokens_file,
+            _npy(truth, "<i4", shapes[1]) as truth_file,
         ):
             for _, maps, masks in encoded.batches(mirrored):
                 tokens = maps.permute(0, 2, 3, 1).cpu().numpy()
                 if not np.isfinite(tokens).all():
                     origin = self._config.model.backbone.folder
                     raise InputError(f"{origin}: features of {self.folder.path} are not finite")
-                write(tokens)
-                write_truth(masks)
-        identity = self._identity(split, mirrored)
-        content = {"identity": identity, "shapes": shapes, "parameters": encoded.parameters}
+                tokens_file.append(tokens)
+                truth_file.append(masks)
+        content = {
+            "identity": self._identity(split, mirrored),
+            "shapes": shapes,
+            "checksums": [tokens_file.checksum, truth_file.checksum],
+            "parameters": encoded.parameters,
+        }
         write_json(description, content)
         seconds = time.time() - begun
         print(f"{features}: features of {count} frames in {seconds:.1f} s", flush=True)
@@ -194,13 +202,37 @@ def labelled_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray
     return np.array([place[item["stem"]] for item in chosen])
 
 
+class _ArrayFile:
+    """An array file that is written part by part along its first axis, with its CRC-32 so far."""
+
+    def __init__(self, stream: IO[bytes], dtype: str, shape: list[int]) -> None:
+        self.checksum = 0
+        self._stream, self._dtype = stream, dtype
+        header = {"descr": dtype, "fortran_order": False, "shape": tuple(shape)}
+        np.lib.format.write_array_header_1_0(self, header)
+
+    def append(self, part: np.ndarray) -> None:
+        self.write(np.ascontiguousarray(part, self._dtype).data)
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.checksum = zlib.crc32(data, self.checksum)
+        self._stream.write(data)
+
+
 @contextmanager
-def _npy(path: Path, dtype: str, shape: list[int]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write an array part by part along its first axis, atomically."""
-    header = {"descr": dtype, "fortran_order": False, "shape": tuple(shape)}
+def _npy(path: Path, dtype: str, shape: list[int]) -> Iterator[_ArrayFile]:
+    """Write an array part by part, atomically."""
     with atomic_write(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        yield lambda part: stream.write(np.ascontiguousarray(part, dtype).data)
+        yield _ArrayFile(stream, dtype, shape)
+
+
+def _checksum(path: Path) -> int:
+    """The CRC-32 of a file: finds damage, at the speed of reading it."""
+    checksum = 0
+    with open(path, "rb") as stream:
+        while part := stream.read(1 << 24):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 def _map_npy(path: Path) -> np.ndarray:

@@ -74,7 +74,8 @@ class LogHook(Hook):
             self._read = list(checkpoint.log["steps"])
             self.skipped.total = checkpoint.log["skipped"]
             self.skipped.in_a_row = checkpoint.log["in_a_row"]
-        broadcast_from_main(lambda: self._forget_after(runner.iter))
+        # A run without a checkpoint writes all lines again, also those before its first step.
+        broadcast_from_main(lambda: self._forget_after(runner.iter or -1))
         self._start = self._since = time.perf_counter()
         self._first_step = runner.iter
 
@@ -144,12 +145,14 @@ class LogHook(Hook):
             with self.path.open("a") as stream:
                 fsync(stream.fileno(), self.path)
 
-    def add(self, runner: Any, values: dict[str, float | None]) -> None:
+    def add(self, runner: Any, epochs: int, values: dict[str, float | None]) -> None:
         """Log values that the main process has computed between two epochs, as a separate line.
 
-        To be called after the epoch; None stands for a value that is not finite.
+        Args:
+            epochs: those that have ended; the line has the number of the last one from 0, or -1.
+            values: None stands for one that is not finite.
         """
-        self._append(runner, runner.iter, {"epoch": runner.epoch, **values})
+        self._append(runner, runner.iter, {"epoch": epochs - 1, **values})
 
     def exclude(self, seconds: float) -> None:
         """Exclude time that was not spent on training from `images_per_s`."""

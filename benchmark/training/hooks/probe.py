@@ -40,13 +40,14 @@ def exported_encoder(method: Method) -> Encoder | None:
 
 @HOOKS.register_module()
 class ProbeHook(Hook):
-    """Logs the average precision of a linear probe every `interval` epochs and at the end.
+    """Logs the average precision of a linear probe at the start, every `interval` epochs and at the
+    end.
 
     What is exported is probed: the encoder, or its EMA teacher. A logistic regression on its patch
     features is fitted on frames of some patients and scored on frames of others, see
     `benchmark.training.probing`. The main process does it between two epochs, in evaluation mode;
     neither weights nor random numbers of the run change. ``probe_ap`` has a line of its own in the
-    log, and so has ``probe_chance`` with the first one.
+    log, at the start (of the initial weights, what training has to exceed) with ``probe_chance``.
 
     Args:
         interval: epochs between two probes; 0: none. ``"auto"``: as few as keep the probe below
@@ -101,10 +102,18 @@ class ProbeHook(Hook):
         self.every = 0
         runner.run.say(f"{runner.run.title}: no probe: {reason}")
 
+    def before_train_epoch(self, runner: Any) -> None:
+        if self.every and runner.iter == 0:
+            self._probe(runner, epochs=0)
+
     def after_train_epoch(self, runner: Any) -> None:
-        epoch = runner.epoch + 1
-        due = self.every and (epoch % self.every == 0 or epoch == runner.max_epochs)
-        if not due or get_rank():
+        epochs = runner.epoch + 1
+        if self.every and (epochs % self.every == 0 or epochs == runner.max_epochs):
+            self._probe(runner, epochs)
+
+    def _probe(self, runner: Any, epochs: int) -> None:
+        """Log what the encoder reaches after so many epochs."""
+        if get_rank():
             return
         watchdog.note(2 * runner.iter + 1, "probing the encoder")
         start = time.perf_counter()
@@ -119,9 +128,9 @@ class ProbeHook(Hook):
                 return
             found = probe(encoder, *halves, self.c, self.iterations)
         values = {"probe_ap": found.average_precision}
-        if epoch == min(self.every, runner.max_epochs):
+        if epochs == 0:
             values["probe_chance"] = found.chance
-        runner.log.add(runner, values)
+        runner.log.add(runner, epochs, values)
         shown = "none" if found.average_precision is None else f"{found.average_precision:.2f}"
         if not self._explained:
             self._explained = True
@@ -131,7 +140,7 @@ class ProbeHook(Hook):
                 f"{fit.patients} patients, scored on {len(score.images)} of {score.patients}"
             )
         runner.run.say(
-            f"{runner.run.title}  epoch {epoch}/{runner.max_epochs}  probe_ap {shown}  "
+            f"{runner.run.title}  epoch {epochs}/{runner.max_epochs}  probe_ap {shown}  "
             f"chance {found.chance:.2f}"
         )
         runner.log.exclude(time.perf_counter() - start)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from benchmark.downstream.compose import compose
+from benchmark.files import write_json
 from benchmark.method_cards import CONFIGS
 from benchmark.results import config_hash
 from benchmark.sweep.config_cache import request_for
 from benchmark.sweep.config_facts import config_facts
 from benchmark.sweep.matrix import Matrix
+from benchmark.sweep.plan import SweepSettings, make_plan
 from benchmark.training.config import fill_paths, load_config, to_plain
 
 
@@ -109,3 +111,40 @@ def test_low_rank_adaptation_has_a_config_of_its_own(tmp_path):
     config.seed = 0
     assert first[names[1]]["hashes"]["0"] == config_hash(to_plain(config))
     assert first["unet/dca1-lora"]["error"].startswith("unet: has no exported encoder that --lora")
+
+
+def test_a_plan_of_frozen_and_adapted_encoders(tmp_path):
+    """Initial weights need no packs, k-NN one seed, and LoRA an encoder that is not convolutional.
+
+    The card of a released encoder says it only once it is there.
+    """
+    write_json(tmp_path / "released" / "lvm_med" / "encoder.json", {"strides": [4, 8]})
+    matrix = Matrix(
+        name="m",
+        title="M",
+        methods=("random", "mae", "spt", "lvm_med"),
+        datasets=("synthetic_v-knn", "synthetic_v-5images-knn", "synthetic_v-lora"),
+        seeds=(3, 4),
+        scale="tiny",
+        work=str(tmp_path),
+        packs=("{work}/packs/p",),
+    )
+    plan = make_plan(matrix, config_facts, SweepSettings())
+    problems = {job.method: job.problem for job in plan.jobs if job.stage == "pretrain"}
+    assert problems["random"] == ""
+    assert f"{tmp_path}/packs/p: no such folder" in problems["mae"]
+    (training,) = [job for job in plan.jobs if job.id == "train-random-pretrain"]
+    assert (training.frames, training.corpus_hash, training.epochs) == (0, None, 0)
+    assert "--packs" not in training.command
+    seeds = [(cell.dataset, cell.seed) for cell in plan.jobs if cell.id.startswith("evaluate")]
+    assert set(seeds) == {
+        *(("synthetic_v-knn", 3), ("synthetic_v-5images-knn", 3), ("synthetic_v-5images-knn", 4))
+    }
+    adapted = {
+        cell.method: cell.problem
+        for cell in plan.jobs
+        if cell.id.endswith("synthetic_v-lora-seed3")
+    }
+    assert "convolutional" not in adapted["mae"] + adapted["random"]
+    assert adapted["spt"].startswith("spt: its encoder is convolutional, without linear layers")
+    assert "without linear layers that --lora could adapt" in adapted["lvm_med"]

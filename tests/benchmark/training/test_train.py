@@ -28,7 +28,7 @@ from benchmark.training.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from benchmark.training.hooks import CheckpointHook
-from benchmark.training.train import dry_run, train
+from benchmark.training.train import check, dry_run, train
 
 Configs = Callable[..., Config]
 
@@ -252,8 +252,10 @@ def test_pack_without_anatomy(small_config, work, tmp_path):
 
 
 def test_no_epochs_export_the_initial_weights_of_the_seed(small_config, tmp_path, capsys):
-    """Of the same seed those that a run starts from; no frame enters, and no checkpoint is left."""
-    config = small_config("mae", "epochs=0")
+    """Of the same seed those that a run starts from; no pack is opened, no checkpoint left."""
+    nowhere = f"packs=['{tmp_path}/nowhere']"
+    config = small_config("mae", "epochs=0", nowhere)
+    check(config, tmp_path / "run", resume=False, overwrite=False, processes=2)
     train(config, tmp_path / "run", "test", resume=False, overwrite=False)
     found, card = load_encoder(tmp_path / "run")
     seed_torch(config.seed, "weights")
@@ -265,7 +267,8 @@ def test_no_epochs_export_the_initial_weights_of_the_seed(small_config, tmp_path
     assert not checkpoint_paths(tmp_path / "run")
     train(config, tmp_path / "run", "test", resume=True, overwrite=False)
     assert "finished already" in capsys.readouterr().out
-    other = small_config("mae", "epochs=0", "seed=1")
+    other = small_config("mae", "epochs=0", nowhere, "seed=1")
     train(other, tmp_path / "other", "test", resume=False, overwrite=False)
     assert load_encoder(tmp_path / "other")[1].fingerprint != card.fingerprint
     dry_run(config, "test")
+    assert "no epochs; nothing was written" in capsys.readouterr().out

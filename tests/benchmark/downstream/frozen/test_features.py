@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -101,6 +102,22 @@ def test_damaged_features_are_extracted_again(make_cell, vessels, features, name
     found = FeatureCache(config, vessels, features).load("test")
     assert np.array_equal(found.features, first)
     assert "test.json: extracted again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["test.features.npy", "test.truth.npy"])
+def test_one_other_bit_of_the_same_size_is_noticed(make_cell, vessels, features, name, capsys):
+    config = make_cell("linear").config
+    FeatureCache(config, vessels, features).load("test")
+    path = features / name
+    content = bytearray(path.read_bytes())
+    assert read_object(features / "test.json")["checksums"].count(zlib.crc32(content)) == 1
+    content[-7] ^= 4
+    path.write_bytes(content)
+    FeatureCache(config, vessels, features).load("test")
+    assert "extracted again (other arrays than were written)" in capsys.readouterr().out
+    assert path.read_bytes() != content
+    FeatureCache(config, vessels, features).load("test")
+    assert "extracted" not in capsys.readouterr().out
 
 
 def test_an_interrupted_extraction_leaves_nothing_to_be_read(

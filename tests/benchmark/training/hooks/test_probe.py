@@ -53,16 +53,29 @@ def run(small_config, tmp_path_factory):
     return make
 
 
-def test_it_is_logged_every_so_many_epochs_and_at_the_end(run):
+def test_it_is_logged_at_the_start_every_so_many_epochs_and_at_the_end(run):
     lines = probed(run("mae", EVERY_TWO))
-    assert [(line["step"], line["epoch"]) for line in lines] == [(6, 1), (12, 3), (15, 4)]
+    assert [(line["step"], line["epoch"]) for line in lines] == [
+        *((0, -1), (6, 1), (12, 3), (15, 4))
+    ]
     assert all(0 < line["probe_ap"] <= 100 for line in lines)
-    assert [("probe_chance" in line) for line in lines] == [True, False, False]
+    assert [("probe_chance" in line) for line in lines] == [True, *3 * [False]]
     assert [*lines[0]] == ["step", "epoch", "probe_ap", "probe_chance"]
     text = (run("mae", EVERY_TWO) / "train.log").read_text()
     assert text.count("frozen encoder finds vessel patches") == 1
-    assert text.count("  probe_ap ") == 3
+    assert text.count("  probe_ap ") == 4
     assert f"probe_ap {lines[-1]['probe_ap']:.2f}  chance {lines[0]['probe_chance']:.2f}" in text
+
+
+def test_the_first_value_is_that_of_the_initial_weights(run, small_config, tmp_path):
+    """Which a run of no epochs exports."""
+    train(small_config("mae", "epochs=0"), tmp_path / "run", "MAE", False, False)
+    encoder, _ = load_encoder(tmp_path / "run")
+    packs = assemble(small_config("mae")).packs
+    halves = [read_frames(packs, rows, 64, 16) for rows in choose_frames(packs, 128)]
+    found = probe(encoder.eval(), *halves, c=1.0, iterations=100)
+    first = probed(run("mae", EVERY_TWO))[0]
+    assert (first["probe_ap"], first["probe_chance"]) == (found.average_precision, found.chance)
 
 
 def test_the_training_does_not_notice(run):
@@ -90,7 +103,7 @@ def test_a_resumed_run_repeats_it(small_config, run, tmp_path):
     for step in (11, 12):
         folder = tmp_path / str(step)
         assert finish(config, folder, before=signal_at_step(step, signal.SIGTERM)) == 75
-        assert len(probed(folder)) == (1 if step == 11 else 2)
+        assert len(probed(folder)) == (2 if step == 11 else 3)
         assert finish(config, folder) == 0
         assert_same_end(folder, run("mae", EVERY_TWO))
 

@@ -100,7 +100,7 @@ def test_event_files_hold_the_scalars_exactly(config, tmp_path):
     expected = sorted(in_the_log(tmp_path / "run"))
     assert read_events(tmp_path / "run") == expected
     assert [name for name, *_ in expected if name.startswith("probe")] == [
-        *("probe_ap", "probe_ap", "probe_chance")
+        *("probe_ap", "probe_ap", "probe_ap", "probe_chance")
     ]
 
 
