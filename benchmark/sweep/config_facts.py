@@ -25,10 +25,9 @@ from benchmark.downstream.transfer.identity import (
     read_corruptions,
     transfer_content,
 )
+from benchmark.encoders.encoder import ARCHITECTURES
 from benchmark.errors import InputError
 from benchmark.method_cards import own_configs
-from benchmark.nn.backbones.resnet import ResNetEncoder
-from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.cells import fine_tuning_of, literal, options_for
@@ -36,6 +35,8 @@ from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
 from benchmark.training.weight_files import weight_files
+
+_CONVOLUTIONAL = (ARCHITECTURES["resnet"], ARCHITECTURES["unet"])
 
 
 def config_facts(request: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
         "held_out": content.get("held_out"),
         "anatomy": content["anatomy"] is True,
         "weights": dict(weight_files(content)),
-        "convolutional": encoder.get("type") in (ResNetEncoder, UNetEncoder),
+        "convolutional": encoder.get("type") in _CONVOLUTIONAL,
     }
 
 
