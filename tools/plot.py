@@ -6,7 +6,7 @@
     tools/plot.py datasets leaderboard/leaderboard.json --columns arcade_v/dsc --out dots.svg
     tools/plot.py training work_dirs/mae/pretrain work_dirs/vasomim/pretrain --out loss.png
 
-Equal inputs give byte-identical files.
+What is higher than a page is split into numbered files. Equal inputs give byte-identical files.
 """
 
 from __future__ import annotations
@@ -61,14 +61,22 @@ def main() -> None:
 
     figure_format(args.out)
     if args.kind == "training":
-        figure = draw_training(args.source, args.term, args.width)
+        figures = draw_training(args.source, args.term, args.width)
     else:
         names = ("board", "reference", "rows", "columns", "curves", "width")
         choice = Choice(**{name: getattr(args, name) for name in names})
-        figure = draw(args.kind, read_board_data(args.source[0]), choice)
-    save(figure, args.out, args.dpi)
-    width, height = (25.4 * side for side in figure.get_size_inches())
-    print(f"{args.out}: {args.kind}, {width:.0f} × {height:.0f} mm")
+        figures = draw(args.kind, read_board_data(args.source[0]), choice)
+    for out, figure in zip(numbered(args.out, len(figures)), figures):
+        save(figure, out, args.dpi)
+        width, height = (25.4 * side for side in figure.get_size_inches())
+        print(f"{out}: {args.kind}, {width:.0f} × {height:.0f} mm")
+
+
+def numbered(out: Path, count: int) -> list[Path]:
+    """The file of every part: FILE for one, FILE-1, FILE-2, … for several."""
+    if count == 1:
+        return [out]
+    return [out.with_stem(f"{out.stem}-{number}") for number in range(1, count + 1)]
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ class Choice:
     width: float = 180.0
 
 
-def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
-    """Draw a figure from the content of a ``leaderboard.json``.
+def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Figure]:
+    """Draw a figure from the content of a ``leaderboard.json``, in parts no higher than a page.
 
     Args:
         kind: one of `KINDS` except ``training``, for which see `draw_training`.
@@ -97,7 +97,7 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
         return draw_figure(board, choice.width)
 
 
-def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
+def draw_training(runs: Sequence[Path], term: str, width: float) -> list[Figure]:
     """Draw a logged term of runs; see `leaderboard.figures.curves.draw_training`."""
     from leaderboard.figures import curves, style
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
-from benchmark.text import visible
 from leaderboard.page import SCHEMA
 
 FigureRow = dict[str, Any]
@@ -89,8 +88,7 @@ class BoardView:
     def label(self, row: FigureRow) -> str:
         """Title of a row; marks published rows on a board that also has measured ones."""
         both = self.spec["origin"] == "both" and row["origin"] == "published"
-        title = visible(row["title"])
-        return f"{title} (published)" if both else title
+        return f"{row['title']} (published)" if both else row["title"]
 
     def title_of(self, row_id: str) -> str:
         """`label` of the row with this id; the id where there is none."""

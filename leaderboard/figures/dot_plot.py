@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from leaderboard.figures.board_view import BoardView, FigureRow
-from leaderboard.figures.style import (
-    ACCENT,
-    BETTER,
-    MUTED,
-    ROW,
-    WORSE,
+from leaderboard.figures.layout import (
+    MARGIN,
+    PAGE,
+    Key,
+    add_axes,
+    add_title,
+    chunks,
+    fit,
+    fit_rows,
     label_rows,
     new_figure,
-    panel_grid,
+    paginate,
+    row_names,
 )
-from leaderboard.figures.text import shorten
+from leaderboard.figures.style import ACCENT, BETTER, INK, MUTED, WORSE, panel_grid
 
-_LABELS = 34.0  # mm for the names of the rows
-_PANEL = 34.0  # mm, minimum width of a panel
+_PANEL, _GAP = 25.0, 4.0  # mm: least width of a panel with the gap beside it, and that gap
+_AROUND = 13.0  # mm above and below the rows of a panel, for its title and its axis
+_TICK, _EDGE = 9.0, 1.5  # mm: least distance of ticks, and of a tick from the edge of its panel
 #: Verdict → marker, colour, filled or not, name.
 MARKS = {
     "better": ("^", BETTER, True, "better"),
@@ -31,36 +38,69 @@ MARKS = {
     "untested": ("o", MUTED, False, "not tested"),
     "reference": ("D", ACCENT, True, "reference"),
 }
+#: What a bar shows → its name and line width; standard deviations also have ends.
+BARS = {"interval": ("95 % interval", 1.0), "std": ("± standard deviation", 0.6)}
 
 
-def draw_dot_plot(board: BoardView, width: float) -> Figure:
-    """Mean and 95 % t-interval over seeds of each row in each column.
+def bar_of(cell: dict[str, Any]) -> tuple[str, float, float] | None:
+    """What the bar of a cell shows, a key of `BARS`, and its ends.
+
+    The 95 % interval or, where only that is known as of most published numbers, ± the standard
+    deviation. `dots.js` has the same.
+    """
+    if cell["ci_low"] is not None:
+        return "interval", cell["ci_low"], cell["ci_high"]
+    if cell["std"] is not None:
+        return "std", cell["mean"] - cell["std"], cell["mean"] + cell["std"]
+    return None
+
+
+def draw_dot_plot(board: BoardView, width: float) -> list[Figure]:
+    """Mean of each row in each column with its 95 % t-interval over seeds, or ± its std.
 
     Rows are sorted by average rank, the same in all panels. Markers are the verdicts of the tests
     against the reference, whose mean and interval are the dashed line and the shaded band.
     """
     rows = [row for row in board.ordered() if any(board.cell(row, c) for c in board.columns)]
-    down, across = panel_grid(len(board.columns), width - _LABELS, _PANEL)
-    figure = new_figure(width, down * (ROW * len(rows) + 11) + 7)
-    panels = figure.subplots(down, across, squeeze=False).ravel()
-    used = set()
-    for number, (axis, column) in enumerate(zip(panels, board.columns)):
-        used |= _draw_column(axis, board, column, rows)
-        labels = [shorten(board.label(row), 26) for row in rows]
-        marked = [row["id"] == board.reference for row in rows]
-        label_rows(axis, labels, marked, show=number % across == 0)
-        axis.set_title(f"{column['dataset_title']} {column['label']}", fontsize=6.5)
-        better = "" if column["higher_is_better"] else ", lower is better"
-        axis.set_xlabel(f"{column['unit'] or column['label']}{better}")
-        axis.locator_params(axis="x", nbins=4)
-    for axis in panels[len(board.columns) :]:
-        axis.set_axis_off()
-    shown = [verdict for verdict in MARKS if verdict in used]
-    handles = [Line2D([], [], linestyle="", **_marker(verdict)) for verdict in shown]
-    reference = f"reference ({board.title_of(board.reference)})"
-    names = [reference if verdict == "reference" else MARKS[verdict][3] for verdict in shown]
-    figure.legend(handles, names, loc="outside lower center", ncols=len(handles))
-    return figure
+    key = _key(board, rows, width)
+    room = PAGE - key.height - 2 * MARGIN
+    bold = [row["id"] == board.reference for row in rows]
+    names, labels = row_names([board.label(row) for row in rows], 0.36 * width, bold)
+    free = width - 2 * MARGIN - labels + _GAP - _EDGE
+    down, across = panel_grid(len(board.columns), free, _PANEL)
+    panel = free / across - _GAP
+    pitch, per_panel = fit_rows(len(rows), room, _AROUND, down)
+    shelves = [
+        (columns, part)
+        for columns in chunks(board.columns, across)
+        for part in chunks(range(len(rows)), per_panel)
+    ]
+    figures = []
+    for page in paginate([pitch * len(part) + _AROUND for _, part in shelves], room):
+        heights = [pitch * len(shelves[index][1]) for index in page]
+        used = sum(heights) + _AROUND * len(page)
+        figure = new_figure(width, used + key.height + 2 * MARGIN)
+        top = MARGIN + 4.5
+        for index, height in zip(page, heights):
+            columns, part = shelves[index]
+            for number, column in enumerate(columns):
+                left = MARGIN + labels + number * (panel + _GAP)
+                axis = add_axes(figure, left, top, panel, height)
+                shown = [names[index] if number == 0 else "" for index in part]
+                label_rows(axis, shown, [bold[index] for index in part])
+                _draw_column(axis, board, column, rows, part)
+                _describe(axis, column, panel)
+            top += height + _AROUND
+        key.draw(figure)
+        figures.append(figure)
+    return figures
+
+
+def _verdict(board: BoardView, tests: dict[Any, Any], row: FigureRow, column: FigureRow) -> str:
+    if row["id"] == board.reference:
+        return "reference"
+    test = tests.get((row["id"], column["id"]))
+    return test["verdict"] if test and test["verdict"] in MARKS else "untested"
 
 
 def _marker(verdict: str) -> dict[str, str]:
@@ -69,28 +109,71 @@ def _marker(verdict: str) -> dict[str, str]:
     return {"marker": marker, "color": colour, "mfc": colour if filled else "white"}
 
 
-def _draw_column(
-    axis: Axes, board: BoardView, column: FigureRow, rows: Sequence[FigureRow]
-) -> set[str]:
-    """Draw one panel; returns the verdicts in it."""
+def _key(board: BoardView, rows: Sequence[FigureRow], width: float) -> Key:
     tests = board.tests()
-    used = set()
-    for place, row in enumerate(rows):
+    cells = [(row, c, cell) for row in rows for c in board.columns if (cell := board.cell(row, c))]
+    verdicts = {_verdict(board, tests, row, column) for row, column, _ in cells}
+    bars = {bar[0] for _, _, cell in cells if (bar := bar_of(cell))}
+    handles = [Line2D([], [], linestyle="", **_marker(v)) for v in MARKS if v in verdicts]
+    names = [MARKS[verdict][3] for verdict in MARKS if verdict in verdicts]
+    if "reference" in verdicts:
+        names[-1] = f"reference ({fit(board.title_of(board.reference), 0.3 * width)})"
+    for kind in (kind for kind in BARS if kind in bars):
+        name, thickness = BARS[kind]
+        ends = {"marker": "|", "markersize": 3, "markevery": [0, -1]} if kind == "std" else {}
+        handles.append(Line2D([], [], color=INK, linewidth=thickness, **ends))
+        names.append(name)
+    return Key(handles, names, width)
+
+
+def _describe(axis: Axes, column: FigureRow, panel: float) -> None:
+    """Title and horizontal axis of a panel of this width in mm."""
+    add_title(axis, f"{column['dataset_title']} {column['label']}", panel)
+    better = "" if column["higher_is_better"] else ", lower is better"
+    axis.set_xlabel(fit(f"{column['unit'] or column['label']}{better}", panel))
+    # Labels of ticks near an edge would reach into the next panel.
+    low, high = axis.get_xlim()
+    ticks = MaxNLocator(nbins=max(2, int(panel / _TICK)), min_n_ticks=2).tick_values(low, high)
+    edge = _EDGE * (high - low) / panel
+    inside = [tick for tick in ticks if low + edge <= tick <= high - edge]
+    axis.xaxis.set_major_locator(FixedLocator(inside))
+    axis.grid(axis="x")
+
+
+def _draw_column(
+    axis: Axes, board: BoardView, column: FigureRow, rows: Sequence[FigureRow], part: Sequence[int]
+) -> None:
+    """Draw the rows of these numbers; the horizontal axis is the same for all parts."""
+    tests = board.tests()
+    ends: list[float] = []
+    for number, row in enumerate(rows):
         cell = board.cell(row, column)
         if cell is None:
             continue
-        test = tests.get((row["id"], column["id"]))
-        verdict = test["verdict"] if test else "untested"
-        verdict = "reference" if row["id"] == board.reference else verdict
-        verdict = verdict if verdict in MARKS else "untested"
-        used.add(verdict)
-        style = _marker(verdict)
-        if cell["ci_low"] is not None:
-            axis.hlines(place, cell["ci_low"], cell["ci_high"], color=style["color"], linewidth=1)
-            if verdict == "reference":
-                axis.axvspan(cell["ci_low"], cell["ci_high"], color=ACCENT, alpha=0.1, lw=0)
+        bar = bar_of(cell)
+        ends += [cell["mean"], *(bar[1:] if bar else ())]
+        verdict = _verdict(board, tests, row, column)
         if verdict == "reference":
             axis.axvline(cell["mean"], color=ACCENT, linewidth=0.7, linestyle=(0, (4, 3)))
-        name = f"dot:{row['id']}:{column['id']}"
-        axis.plot(cell["mean"], place, **style, linestyle="", gid=name)
-    return used
+            if bar and bar[0] == "interval":
+                axis.axvspan(*bar[1:], color=ACCENT, alpha=0.1, lw=0)
+        if number in part:
+            place = number - part[0]
+            look, name = _marker(verdict), f"{row['id']}:{column['id']}"
+            if bar:
+                _draw_bar(axis, place, bar, look["color"], name)
+            axis.plot(cell["mean"], place, **look, linestyle="", gid=f"dot:{name}")
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    margin = 0.05 * (high - low or abs(high) or 1)
+    axis.set_xlim(low - margin, high + margin)
+
+
+def _draw_bar(
+    axis: Axes, place: int, bar: tuple[str, float, float], colour: str, name: str
+) -> None:
+    kind, *ends = bar
+    width = BARS[kind][1]
+    axis.hlines(place, *ends, color=colour, linewidth=width, gid=f"{kind}:{name}")
+    if kind == "std":
+        look = {"marker": "|", "markersize": 3, "markeredgewidth": width, "color": colour}
+        axis.plot(ends, [place, place], linestyle="", **look)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,8 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from leaderboard.figures.layout import NARROW, fit_names, widest
 from leaderboard.figures.style import INK, MUTED, SMALL
-from leaderboard.figures.text import shorten
 
 _OFFSET = 3.0  # points between the middle of a point and its label
 #: Sides of a point for its label, the preferred ones first.
@@ -40,7 +41,55 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return result
 
 
-def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class LineName:
+    """The name of a line, and where the line ends in the units of the axes."""
+
+    name: str
+    x: float
+    y: float
+    colour: str
+
+
+_LEADER, _CLEAR = 4.0, 0.8  # mm from the axes to the names of lines; before a name
+
+
+def name_room(names: Sequence[str], most: float) -> float:
+    """Width in mm for the names of lines beside the axes, with the lines that lead to them."""
+    return min(most, _LEADER + widest(names) + 0.5)
+
+
+def label_lines(
+    axis: Axes, names: Sequence[LineName], size: tuple[float, float], room: float
+) -> None:
+    """Name lines on the right of the axes, in their colours and without overlaps.
+
+    A thin line leads from the end of each to its name. The limits of the axes must be final.
+
+    Args:
+        size: width and height of the axes in mm.
+        room: of the names, in mm (`name_room`).
+    """
+    if not names:
+        return
+    width, height = size
+    to_axes = axis.transData + axis.transAxes.inverted()
+    ends = to_axes.transform([(name.x, name.y) for name in names])
+    # Up to half a row beyond the axes on both sides.
+    low = -max(0.0, NARROW * (len(names) - 1) - height) / 2
+    places = spread((ends[:, 1] * height).tolist(), NARROW, low, height - low)
+    look = {"transform": axis.transAxes, "va": "center_baseline", "fontsize": SMALL, "gid": "name"}
+    texts = fit_names([name.name for name in names], room - _LEADER)
+    for name, text, end, place in zip(names, texts, ends, places):
+        axis.text(1 + _LEADER / width, place / height, text, color=name.colour, **look)
+        path = [end, (1 + (_LEADER - _CLEAR) / width, place / height)]
+        leader = {"colors": name.colour, "linewidths": 0.4, "alpha": 0.6, "clip_on": False}
+        axis.add_collection(
+            LineCollection([path], transform=axis.transAxes, **leader), autolim=False
+        )
+
+
+def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequence[str]) -> bool:
     """Name every point beside it, where the name covers no other point or name.
 
     A thin line leads to a name that had to move away from its point. The limits and the place of
@@ -48,21 +97,21 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequ
 
     Args:
         points: (x, y) in the units of the axes.
+
+    Returns:
+        Whether there was room for all names.
     """
-    figure = axis.get_figure()
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
+    axis.get_xlim(), axis.get_ylim()  # Limits that follow the data are computed when asked for.
+    renderer = axis.get_figure().canvas.get_renderer()
     size = renderer.points_to_pixels(_OFFSET / 2)
     places = axis.transData.transform(points)
     taken = [Bbox([place - size, place + size]) for place in places]
     # Crowded points choose first: they have the fewest free sides.
     crowd = np.linalg.norm(places[:, None] - places, axis=-1) < 20 * size
-    leaders = []
+    leaders, free = [], True
     for index in np.argsort(-crowd.sum(axis=1), kind="stable"):
-        name = shorten(titles[index], 22)
         look = {"textcoords": "offset points", "fontsize": SMALL, "color": INK}
-        label = axis.annotate(name, points[index], (0, 0), gid="name", **look)
-        label.set_in_layout(False)
+        label = axis.annotate(titles[index], points[index], (0, 0), gid="name", **look)
 
         def cost(spot: tuple[float, tuple[int, int]], label: Annotation = label) -> int:
             _put(label, *spot)
@@ -70,7 +119,9 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequ
             outside = not _contains(axis.bbox, box)
             return sum(map(box.overlaps, taken)) + len(taken) * outside
 
-        distance, side = min(_SPOTS, key=cost)
+        costs = map(cost, _SPOTS)
+        least, (distance, side) = min(zip(costs, _SPOTS), key=lambda pair: pair[0])
+        free &= least == 0
         _put(label, distance, side)
         box = label.get_window_extent(renderer)
         taken.append(box)
@@ -78,6 +129,7 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequ
             end = np.clip(places[index], box.min, box.max)
             leaders.append(axis.transData.inverted().transform([places[index], end]))
     axis.add_collection(LineCollection(leaders, colors=MUTED, linewidths=0.4, zorder=1.5))
+    return free
 
 
 def _contains(outer: Bbox, inner: Bbox) -> bool:

@@ -7,9 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmark.errors import InputError
-from leaderboard.figures.labels import label_points
-from leaderboard.figures.style import BETTER, MUTED, SMALL, new_figure
-from leaderboard.figures.text import shorten
+from leaderboard.figures.points import PointPlot, draw_points
 from leaderboard.statistics import p_text
 
 
@@ -27,28 +25,20 @@ def choose_scatter(data: dict[str, Any]) -> dict[str, Any]:
     return scatter
 
 
-def draw_scatter(scatter: dict[str, Any], width: float) -> Figure:
+def draw_scatter(scatter: dict[str, Any], width: float) -> list[Figure]:
     """Means over the datasets that all methods shown have in both ways, with Spearman's ρ."""
-    figure = new_figure(width, 0.66 * width + 8)
-    axis = figure.add_subplot()
-    for point in scatter["points"]:
-        x, y = point["frozen"], point["fine_tuned"]
-        name = f"method:{point['method']}"
-        axis.plot(x, y, marker="o", linestyle="", color=BETTER, gid=name)
     metric, unit = scatter["metric"], f" ({scatter['unit']})" if scatter["unit"] else ""
-    axis.set_xlabel(f"{metric}, frozen features, linear{unit}")
-    axis.set_ylabel(f"{metric}, fine-tuned{unit}")
-    axis.grid()
-    axis.margins(0.12)
-    test = scatter["correlation"]
+    test, points = scatter["correlation"], scatter["points"]
     words = ""
     if test["p"] is not None:
         words = f"Spearman's ρ = {test['rho']:.2f}, {p_text(test['p'])}, "
-    axis.set_title(f"{words}n = {test['n']} methods", loc="left")
-    over = f"mean over {', '.join(scatter['datasets'])}"
-    place = {"ha": "right", "va": "bottom", "fontsize": SMALL, "color": MUTED}
-    axis.text(0.99, 0.01, shorten(over, 90), transform=axis.transAxes, **place)
-    points = scatter["points"]
-    places = [(point["frozen"], point["fine_tuned"]) for point in points]
-    label_points(axis, places, [point["title"] for point in points])
-    return figure
+    plot = PointPlot(
+        points=[(point["frozen"], point["fine_tuned"]) for point in points],
+        titles=[point["title"] for point in points],
+        ids=[f"method:{point['method']}" for point in points],
+        x_label=f"{metric}, frozen features, linear{unit}",
+        y_label=f"{metric}, fine-tuned{unit}",
+        heading=f"{words}n = {test['n']} methods",
+        note=f"mean over {', '.join(scatter['datasets'])}",
+    )
+    return draw_points(plot, width)

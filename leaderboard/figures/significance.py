@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,8 +12,24 @@ from matplotlib.patches import Patch, Rectangle
 
 from leaderboard.comparisons import CORRECTIONS
 from leaderboard.figures.board_view import BoardView, FigureRow
-from leaderboard.figures.style import BETTER, INK, MUTED, ROW, WORSE, new_figure
-from leaderboard.figures.text import shorten, signed
+from leaderboard.figures.layout import (
+    MARGIN,
+    PAGE,
+    Key,
+    add_axes,
+    add_text,
+    chunks,
+    fit,
+    fit_names,
+    fit_rows,
+    label_rows,
+    new_figure,
+    paginate,
+    row_names,
+    widest,
+)
+from leaderboard.figures.style import BETTER, INK, MUTED, NORMAL, SMALL, WORSE
+from leaderboard.figures.text import signed
 from leaderboard.statistics import ALPHA, p_text
 
 #: Upper ends of the classes of p-values, and their shades for a better and for a worse row; above
@@ -20,13 +37,15 @@ from leaderboard.statistics import ALPHA, p_text
 CLASSES = (0.001, 0.01, ALPHA)
 SHADES = {"better": (BETTER, "#5b9bd0", "#b5d3ea"), "worse": (WORSE, "#ec9157", "#f8cfb3")}
 EQUAL = "#ececec"
+SIGNS = {"better": "▲", "worse": "▼"}
 _DARK = 0.6  # white text on shades below this brightness
-_LABELS = 26.0  # mm for the names of the rows
-_WIDE = 40.0  # mm: a cell with room for the interval and p
-_LARGEST, _SMALLEST = 6.0, 3.8  # font sizes in points
-_DIGIT = 0.22  # width of a digit in mm per point of font size
+_HEAD = 26.0  # mm for the names of columns, at most
+_LEAST = 3.2  # mm: least width of a cell, with room for a sign and for a vertical name
+_TITLE = 4.5  # mm
+_APART = 0.3  # of a cell, between the columns and the test over all of them
 
 TestEntry = tuple[dict[str, Any], float | None]  # a test and the p-value of its verdict
+Entries = Mapping[tuple[int, int], TestEntry]  # (row, column) → its test
 
 
 def shade(verdict: str, p: float | None) -> str:
@@ -43,65 +62,54 @@ def _text_colour(colour: str) -> str:
     return "#ffffff" if 0.3 * red + 0.59 * green + 0.11 * blue < _DARK else INK
 
 
-def _cell_text(test: dict[str, Any], p: float | None, cell: float) -> tuple[str, float]:
-    """What fits into a cell of this width in mm, and its font size in points."""
-    if p is None:
-        return "·", _LARGEST
-    difference = signed(test["difference"])
-    if cell > _WIDE and test["ci_low"] is not None:
-        ends = f"[{signed(test['ci_low'])}, {signed(test['ci_high'])}]"
-        return f"{difference}  {ends}  {p_text(p)}", _LARGEST
-    for text in (difference, signed(test["difference"], 1)):
-        size = min(_LARGEST, 0.9 * cell / (_DIGIT * len(text)))
-        if size >= _SMALLEST:
-            return text, size
-    return "", _SMALLEST
+def _complete(test: dict[str, Any], p: float) -> str:
+    if test["ci_low"] is None:
+        return f"{signed(test['difference'])}  {p_text(p)}"
+    ends = f"[{signed(test['ci_low'])}, {signed(test['ci_high'])}]"
+    return f"{signed(test['difference'])}  {ends}  {p_text(p)}"
 
 
-def _draw_entries(axis: Axes, entries: Mapping[tuple[int, float], TestEntry], cell: float) -> None:
-    """Cells at (row, column): the shade of p and the difference, a dot if undefined.
+def _sign(test: dict[str, Any], p: float) -> str:
+    return SIGNS.get(test["verdict"], "") if p < ALPHA else ""
 
-    Args:
-        cell: width of a cell in mm.
+
+#: What a cell can hold, the most first, and how the key names it.
+_CONTENTS: tuple[tuple[Callable[[dict[str, Any], float], str], str], ...] = (
+    (_complete, "numbers: row minus {other}, its interval, p"),
+    (lambda test, _: signed(test["difference"]), "numbers: row minus {other}"),
+    (lambda test, _: signed(test["difference"], 1), "numbers: row minus {other}"),
+    (_sign, "▲ row better, ▼ row worse than {other}"),
+)
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A heat map.
+
+    Attributes:
+        rows, columns: names.
+        bold: whether a row is marked.
+        entries: the tests.
+        other: what a row is compared with.
+        title: above the map.
+        apart: number of a column with a gap before it.
     """
-    for (y, x), (test, p) in entries.items():
-        colour = shade(test["verdict"], p)
-        corner = (x - 0.5, y - 0.5)
-        axis.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=0.6))
-        text, size = _cell_text(test, p, cell)
-        axis.text(x, y, text, ha="center", va="center", fontsize=size, color=_text_colour(colour))
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    bold: Sequence[bool]
+    entries: Entries
+    other: str
+    title: str = ""
+    apart: int | None = None
+
+    @property
+    def bold_columns(self) -> Sequence[bool]:
+        """Whether a column is marked: only where the columns are the rows too."""
+        return self.bold if self.columns is self.rows else [False] * len(self.columns)
 
 
-def _label(axis: Axes, rows: Sequence[str], marked: int | None) -> None:
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_yticks(range(len(rows)), rows)
-    axis.tick_params(length=0)
-    if marked is not None:
-        axis.get_yticklabels()[marked].set_fontweight("bold")
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-
-
-def _legend(figure: Figure, board: BoardView, other: str) -> None:
-    def name(end: float, verdict: str) -> str:
-        return f"{verdict}, p < {end:g}"
-
-    shown = [(name(e, v), c) for v, shades in SHADES.items() for e, c in zip(CLASSES, shades)]
-    shown.append((f"not separable, p ≥ {CLASSES[-1]:g}", EQUAL))
-    shown.append(("test not defined ( · )", "#ffffff"))
-    handles = [Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.3) for _, colour in shown]
-    figure.legend(
-        handles,
-        [text for text, _ in shown],
-        title=f"p ({CORRECTIONS[board.correction]}); numbers: row minus {other}",
-        title_fontsize=6,
-        loc="outside lower center",
-        ncols=3,
-        handlelength=1.2,
-    )
-
-
-def draw_significance(board: BoardView, width: float) -> Figure:
+def draw_significance(board: BoardView, width: float) -> list[Figure]:
     """Every row (by average rank) against the reference in every column, and over datasets.
 
     The last column, separated by a gap, is the overall test: over datasets, of each the mean of its
@@ -111,38 +119,27 @@ def draw_significance(board: BoardView, width: float) -> Figure:
     compared = {row for row, _ in tests} | overall.keys()
     rows = [row for row in board.ordered() if row["id"] in compared]
     columns = board.columns if tests else []
-    entries: dict[tuple[int, float], TestEntry] = {}
-    overall_x = len(columns) + (0.3 if columns else 0)
+    entries: dict[tuple[int, int], TestEntry] = {}
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             if (test := tests.get((row["id"], column["id"]))) is not None:
                 entries[y, x] = (test, board.p_value(test))
         if (test := overall.get(row["id"])) is not None:
-            entries[y, overall_x] = (test, board.p_value(test))
-    names = [f"{column['dataset_title']}\n{column['label']}" for column in columns]
-    places: list[float] = list(range(len(columns)))
-    if overall:
-        names, places = [*names, "all\ndatasets"], [*places, overall_x]
-    figure = new_figure(width, ROW * len(rows) + 34)
-    axis = figure.add_subplot()
-    cell = (width - _LABELS) / (places[-1] + 1)
-    _draw_entries(axis, entries, cell)
-    _label(axis, [shorten(board.label(row)) for row in rows], None)
-    axis.set_xlim(-0.5, places[-1] + 0.5)
-    crowded = cell < 15
-    axis.set_xticks(
-        places, names, rotation=60 if crowded else 0, ha="left" if crowded else "center"
+            entries[y, len(columns)] = (test, board.p_value(test))
+    names = [f"{column['dataset_title']} {column['label']}" for column in columns]
+    heat_map = _Map(
+        rows=[board.label(row) for row in rows],
+        columns=[*names, "all datasets"] if overall else names,
+        bold=[False] * len(rows),
+        entries=entries,
+        other="reference",
+        title=f"Against {board.title_of(board.reference)}",
+        apart=len(columns) if overall and columns else None,
     )
-    axis.xaxis.tick_top()
-    if crowded:
-        for tick in axis.get_xticklabels():
-            tick.set(rotation_mode="anchor", linespacing=0.9)
-    axis.set_title(f"Against {shorten(board.title_of(board.reference))}", loc="left")
-    _legend(figure, board, "reference")
-    return figure
+    return _draw(heat_map, CORRECTIONS[board.correction], width)
 
 
-def draw_pairs(board: BoardView, width: float) -> Figure:
+def draw_pairs(board: BoardView, width: float) -> list[Figure]:
     """Every row against every other one over datasets; each column is one family of tests."""
     all_tests = {name: board.overall(name) for name in board.spec["overall"]}
     compared = all_tests.keys() | {row for tests in all_tests.values() for row in tests}
@@ -154,16 +151,114 @@ def draw_pairs(board: BoardView, width: float) -> Figure:
         for name, test in tests.items()
         if name in place and reference in place
     }
-    figure = new_figure(width, ROW * len(rows) + 46)
-    axis = figure.add_subplot()
-    _draw_entries(axis, entries, (width - _LABELS) / max(1, len(rows)))
-    labels = [shorten(board.label(row), 28) for row in rows]
-    marked = place.get(board.reference)
-    _label(axis, labels, marked)
-    axis.set_xlim(-0.5, len(rows) - 0.5)
-    axis.set_xticks(range(len(rows)), labels, rotation=60, ha="left", rotation_mode="anchor")
+    names = [board.label(row) for row in rows]
+    bold = [row["id"] == board.reference for row in rows]
+    heat_map = _Map(names, names, bold, entries, "column")
+    return _draw(heat_map, CORRECTIONS[board.correction], width, numbers=False)
+
+
+def _draw(heat_map: _Map, correction: str, width: float, numbers: bool = True) -> list[Figure]:
+    """The pages of a map.
+
+    Args:
+        numbers: give cells the width of a number, even if the columns then need several panels.
+    """
+    names, labels = row_names(heat_map.rows, 0.36 * width, heat_map.bold)
+    free = width - 2 * MARGIN - labels
+    tests = list(heat_map.entries.values())
+    needs = [_need(tests, content) for content, _ in _CONTENTS]
+    gap = _APART if heat_map.apart is not None else 0.0
+    per_panel = max(1, int(free / (needs[1] if numbers else _LEAST) - gap))
+    per_panel = -(-len(heat_map.columns) // -(-len(heat_map.columns) // per_panel))
+    cell = free / (min(per_panel, len(heat_map.columns)) + gap)
+    content, words = next(
+        (c for c, need in zip(_CONTENTS, needs) if need <= cell + 1e-9), _CONTENTS[-1]
+    )
+    key = _key(heat_map, correction, words, width)
+    room = PAGE - key.height - 2 * MARGIN - _TITLE * bool(heat_map.title)
+    upright = widest(heat_map.columns) > 0.94 * cell
+    columns = fit_names(heat_map.columns, _HEAD if upright else cell, heat_map.bold_columns)
+    head = widest(columns, weight="bold") + 2 if upright else 5.0
+    parts = chunks(range(len(heat_map.columns)), per_panel)
+    pitch, per_part = fit_rows(len(heat_map.rows), room, head + 2, len(parts))
+    shelves = [(c, r) for r in chunks(range(len(heat_map.rows)), per_part) for c in parts]
+    figures = []
+    for page in paginate([pitch * len(r) + head + 2 for _, r in shelves], room):
+        top = MARGIN + _TITLE * bool(heat_map.title)
+        height = sum(pitch * len(shelves[index][1]) + head + 2 for index in page)
+        figure = new_figure(width, top + height + key.height + MARGIN)
+        if heat_map.title:
+            title = fit(heat_map.title, width - 2 * MARGIN, NORMAL, "bold")
+            add_text(figure, MARGIN, MARGIN, title, fontsize=NORMAL, weight="bold")
+        for index in page:
+            across, down = shelves[index]
+            apart = _APART if heat_map.apart in across else 0.0
+            size = (cell * (len(across) + apart), pitch * len(down))
+            axis = add_axes(figure, MARGIN + labels, top + head, *size)
+            _draw_cells(axis, heat_map, across, down, content)
+            label_rows(axis, [names[y] for y in down], [heat_map.bold[y] for y in down])
+            _name_columns(axis, heat_map, across, [columns[x] for x in across], upright)
+            top += head + size[1] + 2
+        key.draw(figure)
+        figures.append(figure)
+    return figures
+
+
+def _need(tests: Sequence[TestEntry], content: Callable[[dict[str, Any], float], str]) -> float:
+    """Width in mm of a cell that has room for the content of every test."""
+    texts = [content(test, p) for test, p in tests if p is not None]
+    return max(_LEAST, widest(texts) + 1.2)
+
+
+def _draw_cells(
+    axis: Axes,
+    heat_map: _Map,
+    across: Sequence[int],
+    down: Sequence[int],
+    content: Callable[[dict[str, Any], float], str],
+) -> None:
+    for (row, column), (test, p) in heat_map.entries.items():
+        if row not in down or column not in across:
+            continue
+        y, x = row - down[0], _place(heat_map, column, across)
+        colour = shade(test["verdict"], p)
+        corner = (x - 0.5, y - 0.5)
+        # Unlike `add_patch`, this leaves the limits alone, which takes most of its time.
+        axis.add_artist(Rectangle(corner, 1, 1, fc=colour, ec="white", linewidth=0.6))
+        text = "·" if p is None else content(test, p)
+        if text:
+            look = {"ha": "center", "va": "center_baseline", "fontsize": SMALL}
+            axis.text(x, y, text, color=_text_colour(colour), **look)
+
+
+def _place(heat_map: _Map, column: int, across: Sequence[int]) -> float:
+    return column - across[0] + (_APART if column == heat_map.apart else 0.0)
+
+
+def _name_columns(
+    axis: Axes, heat_map: _Map, across: Sequence[int], names: Sequence[str], upright: bool
+) -> None:
+    places = [_place(heat_map, column, across) for column in across]
+    axis.set_xlim(-0.5, places[-1] + 0.5)
+    axis.set_xticks(places, names, rotation=90 if upright else 0)
     axis.xaxis.tick_top()
-    if marked is not None:
-        axis.get_xticklabels()[marked].set_fontweight("bold")
-    _legend(figure, board, "column")
-    return figure
+    axis.tick_params(length=0)
+    axis.tick_params(axis="x", pad=2)
+    for tick, column in zip(axis.get_xticklabels(), across):
+        tick.set_fontweight("bold" if heat_map.bold_columns[column] else "normal")
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _key(heat_map: _Map, correction: str, words: str, width: float) -> Key:
+    shown = [
+        (f"{verdict}, p < {end:g}", colour)
+        for verdict, shades in SHADES.items()
+        for end, colour in zip(CLASSES, shades)
+    ]
+    shown.append((f"not separable, p ≥ {CLASSES[-1]:g}", EQUAL))
+    if any(p is None for _, p in heat_map.entries.values()):
+        shown.append(("test not defined ( · )", "#ffffff"))
+    handles = [Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.3) for _, colour in shown]
+    title = f"p ({correction}); {words.format(other=heat_map.other)}"
+    return Key(handles, [text for text, _ in shown], width, title)

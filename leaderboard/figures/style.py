@@ -5,13 +5,12 @@ PDF embeds the font as TrueType, SVG keeps text as text. No text is smaller than
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.visualization.figure_files import save_figure
@@ -19,13 +18,12 @@ from leaderboard.figures.text import FONT
 from leaderboard.page import palette
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 MM = 1 / 25.4  # inches
 INK, MUTED, LINE = palette.INK.light, palette.MUTED.light, palette.LINE.light
 BETTER, WORSE, ACCENT = palette.BETTER.light, palette.WORSE.light, palette.ACCENT.light
 SMALL, NORMAL = 6.0, 6.5  # font sizes in points
-ROW = 3.7  # row height in mm
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": [FONT],
@@ -58,8 +56,6 @@ _STYLE: dict[str, Any] = {
     # Names are data: a dollar sign must not start a formula.
     "text.parse_math": False,
     "axes.unicode_minus": True,
-    "figure.constrained_layout.h_pad": 0.04,
-    "figure.constrained_layout.w_pad": 0.04,
 }
 
 
@@ -72,13 +68,6 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in mm, with constrained layout."""
-    figure = Figure(figsize=(width * MM, height * MM), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def save(figure: Figure, out: str | Path, dpi: int = 300) -> None:
     """`save_figure` in the style of all figures."""
     with house_style():
@@ -89,22 +78,6 @@ def series_look(style: Mapping[str, Any]) -> dict[str, Any]:
     """A style of `leaderboard.page.palette` as keywords of matplotlib."""
     look = {"color": palette.SERIES[style["colour"]].light, "marker": style["marker"]}
     return {**look, "linestyle": (0, style["dash"]) if style["dash"] else "-"}
-
-
-def label_rows(
-    axis: Axes, labels: Sequence[str], marked: Sequence[bool], show: bool = True
-) -> None:
-    """Label the rows on the vertical axis, from the top down; marked ones in bold.
-
-    Args:
-        show: False for a panel beside one that has the labels.
-    """
-    axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.set_yticks(range(len(labels)), labels if show else [""] * len(labels))
-    for tick, bold in zip(axis.get_yticklabels(), marked):
-        tick.set_fontweight("bold" if bold else "normal")
-    axis.spines["left"].set_visible(False)
-    axis.grid(axis="x")
 
 
 def panel_grid(count: int, width: float, min_width: float) -> tuple[int, int]:

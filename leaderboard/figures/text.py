@@ -37,9 +37,14 @@ def _printable_character(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def clean(text: str) -> str:
+    """The text in one line of visible, `printable` characters."""
+    return printable(" ".join(visible(text).split()))
+
+
 def shorten(text: str, length: int = 34) -> str:
     """At most `length` characters, the last one an ellipsis where something was cut."""
-    text = printable(" ".join(visible(text).split()))
+    text = clean(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -63,13 +68,13 @@ def _ems(text: str, weight: str) -> float:
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a line of text in mm; `size` is the font size in points."""
-    return _ems(text, weight) * size * _POINT
+    """Width of a line of text in mm, once it is `clean`; `size` is the font size in points."""
+    return _ems(clean(text), weight) * size * _POINT
 
 
 def fit_text(text: str, width: float, size: float, weight: str = "normal") -> str:
     """The text, cut with an ellipsis where it is wider than `width` mm."""
-    text = shorten(text, len(text) * 10 + 1)  # a character may become its code
+    text = clean(text)
     short, long = 0, len(text)
     while short < long:
         middle = (short + long + 1) // 2

@@ -37,7 +37,17 @@ SERIES = (
 #: Names of matplotlib; `curves.js` has a path for each.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Lengths of strokes and gaps in line widths; the first is a solid line.
-DASHES = ((), (5.0, 1.6), (1.2, 1.2), (5.0, 1.4, 1.2, 1.4), (9.0, 2.0), (2.6, 1.2, 2.6, 3.0))
+DASHES = (
+    (),
+    (5.0, 1.6),
+    (1.2, 1.2),
+    (5.0, 1.4, 1.2, 1.4),
+    (9.0, 2.0),
+    (2.6, 1.2, 2.6, 3.0),
+    (5.0, 1.4, 1.2, 1.4, 1.2, 1.4),
+    (1.2, 3.0),
+    (9.0, 1.6, 3.0, 1.6),
+)
 
 _NAMED = {
     **{"ink": INK, "muted": MUTED, "line": LINE, "accent": ACCENT},
@@ -49,7 +59,7 @@ _NAMED = {
 def series_style(number: int) -> dict[str, Any]:
     """Look of a series: ``colour`` (index in `SERIES`), ``marker`` and ``dash``.
 
-    The first 42 differ in colour or line style, the first 294 in one of these or the marker.
+    The first 63 differ in colour or line style, the first 441 in one of these or the marker.
     """
     again, colour = divmod(number, len(SERIES))
     # Once the line styles are used up, every colour gets its next marker.

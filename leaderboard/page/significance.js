@@ -91,7 +91,7 @@ function differenceDiagram(board, reference, width) {
     .sort((a, b) => a.rank - b.rank || (a.id < b.id ? -1 : 1));
   const half = Math.ceil(methods.length / 2);
   const side = Math.min(230, width * 0.24);
-  const [low, high] = [1, Math.max(2, methods.length)];
+  const [low, high] = [1, Math.max(2, methods.length, 1 + (gap || 0))];
   const x = scale(low, high, side + 12, width - side - 12);
   const bars = groups
     .map((group) => group.map((id) => ranks[id]))
@@ -108,7 +108,7 @@ function differenceDiagram(board, reference, width) {
     parts.push(text(x(tick), axis - 10, `${tick}`, "tick", "middle"));
   }
   if (gap) {
-    const [from, to] = [x(low), x(Math.min(high, low + gap))];
+    const [from, to] = [x(low), x(low + gap)];
     parts.push(line(from, 18, to, 18, "gap"), line(from, 13, from, 23, "gap"));
     parts.push(line(to, 13, to, 23, "gap"));
     parts.push(text(from, 9, `critical difference ${fixed(gap)}`, "tick"));

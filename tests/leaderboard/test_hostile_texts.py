@@ -116,7 +116,7 @@ def test_figures_show_visible_names(leaderboard, kind):
     """Also those of a leaderboard.json that somebody else has written."""
     data = board_data(leaderboard)
     text = json.dumps(data).replace(json.dumps(SHOWN)[1:-1], json.dumps(EVIL)[1:-1])
-    figure = draw(kind, json.loads(text), Choice())
+    (figure,) = draw(kind, json.loads(text), Choice())
     texts = [found.get_text() for found in figure.findobj(Text)]
     # Names of columns are broken into two lines here.
     assert all(lines_are_visible(text) for text in texts)
@@ -128,7 +128,7 @@ def test_titles_of_runs_are_visible_in_curves(tmp_path):
     run.mkdir()
     (run / "metrics.jsonl").write_text('{"step": 1, "epoch": 0, "loss": 1.0}\n')
     write_json(run / "run.json", {"config": {"card": {"title": EVIL}}})
-    figure = draw_training([run], "loss", 180.0)
+    (figure,) = draw_training([run], "loss", 180.0)
     texts = [found.get_text() for found in figure.findobj(Text)]
     assert all(lines_are_visible(text) for text in texts)
     assert any(r"\x1b[31mBest" in text for text in texts)

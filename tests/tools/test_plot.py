@@ -37,6 +37,16 @@ def test_figure_is_written_with_its_size(run, source, tmp_path):
     assert out.read_text().startswith("<?xml")
 
 
+def test_what_is_higher_than_a_page_has_numbered_files(run, source, tmp_path):
+    code, printed, _ = run("datasets", source, "--out", tmp_path / "a.svg", "--width", "60")
+    assert code == 0
+    files = [tmp_path / f"a-{number}.svg" for number in range(1, len(printed.splitlines()) + 1)]
+    assert sorted(tmp_path.iterdir()) == files
+    assert len(files) > 1
+    heights = [int(line.split("× ")[1].removesuffix(" mm")) for line in printed.splitlines()]
+    assert max(heights) <= 229
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

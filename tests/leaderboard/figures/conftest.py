@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -134,6 +135,57 @@ def make_data() -> dict[str, Any]:
     }
 
 
+def make_many(titles: Sequence[str], families: int = 4) -> dict[str, Any]:
+    """A board of as many rows, all tested against each other, with a curve and a scatter plot."""
+    data = make_data()
+    board = data["boards"].pop()
+    data["boards"] = [board]
+    names = [f"m{number}" for number in range(len(titles))]
+    verdicts = [("better", 0.0004), ("worse", 0.03), ("not separable", 0.4), ("one seed", None)]
+    rows, tests = [], []
+    for number, (name, title) in enumerate(zip(names, titles)):
+        mean = {"mean": 1.0 + number, "std": 0.5, "low": 0.8 + number, "high": 1.5 + number}
+        cells = [cell(80 - number / 3, half) for half in (1.0, None, 0.2)]
+        about = {"id": name, "method": name, "title": title, "complete": True}
+        family = f"family {number % families}"
+        rows.append(
+            {**row("best"), **about, "family": family, "average_rank": mean, "cells": cells}
+        )
+        verdict, p = verdicts[number % 4]
+        tests.append(comparison(name, verdict, p, difference=9.0 - number))
+    columns = [
+        {**test, "column": column, "per_image": None} for column in COLUMNS for test in tests
+    ]
+    board |= {
+        "reference_row": "m0",
+        "rows": rows,
+        "families": series_styles(sorted({row["family"] for row in rows})),
+        "comparisons": {"m0": columns},
+        "overall": {name: [t for t in tests if t["row"] != name] for name in names},
+    }
+    count = len(titles)
+    ranks = {"ranks": {name: 1.0 + n for n, name in enumerate(names)}, "k": count, "n": 9}
+    board["friedman"] |= {**ranks, "critical_difference": count / 5, "groups": [names[:2]]}
+    (curve,) = data["curves"]
+    line = curve["lines"][0]
+    curve["lines"] = [
+        {
+            **{"row": name, "title": title, "style": series_style(n)},
+            "points": [{**point, "mean": point["mean"] + n / 7} for point in line["points"]],
+        }
+        for n, (name, title) in enumerate(zip(names, titles))
+    ]
+    curve["levels"] = [{"title": "UNet", "mean": 75.0}]
+    points = [
+        {"method": name, "title": title, "frozen": 60 + n % 7 + n / 9, "fine_tuned": 70 + n / 5}
+        for n, (name, title) in enumerate(zip(names, titles))
+    ]
+    scatter = {"metric": "DSC", "unit": "%", "datasets": ["XCAV", "DCA1"], "points": points}
+    correlation = {"n": count, "rho": 0.5, "p": 0.25, "exact": False}
+    data["overview"] = {"tables": [], "scatter": {**scatter, "correlation": correlation}}
+    return data
+
+
 @pytest.fixture
 def data() -> dict[str, Any]:
     return make_data()
@@ -149,3 +201,8 @@ def means() -> dict[str, list[tuple[float, float | None] | None]]:
 def ranks() -> dict[str, tuple[float, float | None, float | None]]:
     """Average rank and its interval of the rows of `data`."""
     return RANKS
+
+
+@pytest.fixture(scope="session")
+def many() -> Callable[..., dict[str, Any]]:
+    return make_many

@@ -6,10 +6,11 @@ import copy
 import itertools
 
 import pytest
+from figure_faults import drawn
 
 from benchmark.errors import InputError
 from leaderboard.data import board_data
-from leaderboard.figures import Choice, draw
+from leaderboard.figures import Choice
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,8 @@ def evaluated(build, make_evaluations):
 
 
 def test_every_method_is_a_point(evaluated):
-    (axis,) = draw("frozen", evaluated).axes
+    figure = drawn("frozen", evaluated)
+    (axis,) = figure.axes
     points = {
         line.get_gid().removeprefix("method:"): (line.get_xdata()[0], line.get_ydata()[0])
         for line in axis.lines
@@ -27,7 +29,7 @@ def test_every_method_is_a_point(evaluated):
     assert points == {p["method"]: (p["frozen"], p["fine_tuned"]) for p in scatter["points"]}
     assert axis.get_title(loc="left") == "Spearman's ρ = 0.50, p = 1.0, n = 3 methods"
     assert axis.get_xlabel() == "DSC, frozen features, linear (%)"
-    assert "mean over XCAV, DCA1" in {text.get_text() for text in axis.texts}
+    assert "mean over XCAV, DCA1" in {text.get_text() for text in figure.texts}
 
 
 def test_names_of_close_points_do_not_cover_each_other(evaluated):
@@ -37,7 +39,7 @@ def test_names_of_close_points_do_not_cover_each_other(evaluated):
         for n in range(6)
     ]
     overview["scatter"]["points"] = [*points, {**points[0], "method": "far", "fine_tuned": 75.0}]
-    figure = draw("frozen", {**evaluated, "overview": overview})
+    figure = drawn("frozen", {**evaluated, "overview": overview})
     (axis,) = figure.axes
     boxes = [text.get_window_extent() for text in axis.texts]
     names = [text.get_text() for text in axis.texts]
@@ -47,11 +49,11 @@ def test_names_of_close_points_do_not_cover_each_other(evaluated):
 
 def test_without_both_scores_there_is_no_scatter(data):
     with pytest.raises(InputError, match=r"no method has scores both frozen .* and fine-tuned"):
-        draw("frozen", data)
+        drawn("frozen", data)
 
 
 def test_all_labels_are_the_last_tick_and_the_mark_is_a_line(evaluated):
-    (axis,) = draw("curves", evaluated, Choice(curves=("few-labels-dca1:dsc",))).axes
+    (axis,) = drawn("curves", evaluated, Choice(curves=("few-labels-dca1:dsc",))).axes
     assert axis.get_xscale() == "log"
     assert list(axis.get_xticks()) == [1, 5, 20]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "5", "all"]
@@ -62,7 +64,7 @@ def test_all_labels_are_the_last_tick_and_the_mark_is_a_line(evaluated):
 
 def test_severities_of_a_corruption(evaluated):
     name = "corruptions:dca1-corruptions/jpeg"
-    (axis,) = draw("curves", evaluated, Choice(curves=(name,))).axes
+    (axis,) = drawn("curves", evaluated, Choice(curves=(name,))).axes
     line = next(line for line in axis.lines if line.get_gid() == "line:mae")
     assert list(line.get_xdata()) == [0, 1, 2, 3, 4, 5]
     assert axis.get_xlabel() == "Severity (0: uncorrupted)"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from figure_faults import drawn
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
@@ -15,7 +16,7 @@ from matplotlib.patches import Rectangle
 from benchmark.errors import InputError
 from leaderboard.build import published_leaderboard
 from leaderboard.data import board_data
-from leaderboard.figures import KINDS, Choice, draw, draw_training
+from leaderboard.figures import KINDS, Choice, draw_training
 from leaderboard.figures.dot_plot import MARKS
 from leaderboard.figures.significance import EQUAL, SHADES
 from leaderboard.published import read_tables
@@ -45,7 +46,7 @@ def row_labels(axis: Axes) -> list[str]:
 
 
 def test_ranks_and_their_intervals(data, ranks):
-    (axis,) = draw("ranks", data).axes
+    (axis,) = drawn("ranks", data).axes
     for name, line in lines(axis, "rank").items():
         assert line.get_xdata()[0] == ranks[name][0]
         assert line.get_ydata()[0] == ORDER.index(name)
@@ -59,7 +60,7 @@ def test_ranks_and_their_intervals(data, ranks):
 
 def test_critical_difference_is_drawn_to_scale(data):
     """In units of the axis of ranks, on which the methods are; bars join the groups."""
-    (axis,) = draw("critical-difference", data).axes
+    (axis,) = drawn("critical-difference", data).axes
     (gap,) = [c for c in axis.collections if c.get_gid() == "critical-difference"]
     ((start, _), (end, _)) = gap.get_segments()[0]
     assert end - start == pytest.approx(1.25)
@@ -75,7 +76,7 @@ def test_critical_difference_is_drawn_to_scale(data):
 
 def test_a_diagram_without_a_difference_says_so(data):
     data["boards"][1]["friedman"] |= {"p": 0.4, "critical_difference": 7.0}
-    (axis,) = draw("critical-difference", data).axes
+    (axis,) = drawn("critical-difference", data).axes
     assert any("no difference found" in text.get_text() for text in axis.texts)
     (gap,) = [c for c in axis.collections if c.get_gid() == "critical-difference"]
     ((start, _), (end, _)) = gap.get_segments()[0]
@@ -88,7 +89,7 @@ def test_a_diagram_without_a_difference_says_so(data):
 def test_no_name_leaves_the_diagram(data, width):
     for row in data["boards"][1]["rows"]:
         row["title"] = f"{row['id']} WITH A NAME THAT IS TOO WIDE FOR ANY COLUMN OF A JOURNAL"
-    figure = draw("critical-difference", data, Choice(width=width))
+    figure = drawn("critical-difference", data, Choice(width=width))
     renderer = figure.canvas.get_renderer()
     for text in figure.axes[0].texts:
         box = text.get_window_extent(renderer)
@@ -97,8 +98,8 @@ def test_no_name_leaves_the_diagram(data, width):
 
 
 def test_dots_are_means_and_bars_are_intervals(data, means):
-    panels = [axis for axis in draw("datasets", data, OWN).axes if axis.axison]
-    assert [axis.get_title() for axis in panels] == ["A DSC", "B DSC", "C LPIPS"]
+    panels = [axis for axis in drawn("datasets", data, OWN).axes if axis.axison]
+    assert [axis.get_title(loc="left") for axis in panels] == ["A DSC", "B DSC", "C LPIPS"]
     assert "lower is better" in panels[2].get_xlabel()
     for index, axis in enumerate(panels):
         dots = {key.partition(":")[0]: line for key, line in lines(axis, "dot").items()}
@@ -110,12 +111,15 @@ def test_dots_are_means_and_bars_are_intervals(data, means):
                 continue
             mean, half = entry
             assert (dots[row].get_xdata()[0], dots[row].get_ydata()[0]) == (mean, place)
-            assert bars.get(place) == (None if half is None else (mean - half, mean + half))
+            # Without an interval, the standard deviation of 1.
+            assert bars[place] == (
+                (mean - 1, mean + 1) if half is None else (mean - half, mean + half)
+            )
     assert row_labels(panels[0]) == ["$x_1$ & <b>", "Base", "Other", "Hole"]
 
 
 def test_marks_of_dots_are_verdicts(data):
-    axis = draw("datasets", data, OWN).axes[0]
+    axis = drawn("datasets", data, OWN).axes[0]
     expected = {"best": "better", "base": "reference", "other": "worse", "hole": "untested"}
     for key, line in lines(axis, "dot").items():
         marker, colour, filled, _ = MARKS[expected[key.partition(":")[0]]]
@@ -138,7 +142,7 @@ def cells(axis: Axes) -> dict[tuple[float, float], tuple[str, str]]:
 
 def test_heat_map_has_the_classes_of_p_and_the_differences(data):
     """Rows by rank without the reference; the test over all columns stands apart."""
-    (axis,) = draw("significance", data).axes
+    (axis,) = drawn("significance", data).axes
     assert row_labels(axis) == ["$x_1$ & <b>", "Other", "Hole"]
     found = cells(axis)
     assert found == {
@@ -154,23 +158,23 @@ def test_heat_map_has_the_classes_of_p_and_the_differences(data):
 def test_p_of_the_heat_map_is_the_one_of_the_verdicts(data):
     data["correction"] = "none"
     data["boards"][1]["comparisons"]["base"][0]["p"] = 0.02
-    assert cells(draw("significance", data).axes[0])[0, 0][0] == SHADES["better"][2]
+    assert cells(drawn("significance", data).axes[0])[0, 0][0] == SHADES["better"][2]
 
 
 def test_another_reference_has_its_own_tests(data):
-    (axis,) = draw("significance", data, Choice(reference="m_best")).axes
+    (axis,) = drawn("significance", data, Choice(reference="m_best")).axes
     assert row_labels(axis) == ["Base"]
     assert cells(axis)[0, 0][0] == SHADES["worse"][0]
 
 
 def test_wide_cells_show_interval_and_p(data):
     data["boards"][1]["comparisons"] = {}
-    (axis,) = draw("significance", data).axes
+    (axis,) = drawn("significance", data).axes
     assert cells(axis)[0, 0][1] == "+1.50  [+0.50, +2.50]  p = 0.0080"
 
 
 def test_pairs_are_row_against_column(data):
-    (axis,) = draw("pairs", data, Choice(width=100)).axes
+    (axis,) = drawn("pairs", data, Choice(width=100)).axes
     names = [tick.get_text() for tick in axis.get_xticklabels()]
     assert names == row_labels(axis) == ["$x_1$ & <b>", "Base", "Other"]
     found = cells(axis)
@@ -180,7 +184,7 @@ def test_pairs_are_row_against_column(data):
 
 
 def test_curves_are_means_by_x_with_their_deviation(data):
-    (axis,) = draw("curves", data).axes
+    (axis,) = drawn("curves", data).axes
     line = lines(axis, "line")["best"]
     assert list(line.get_xdata()) == [1, 10, 100]
     assert list(line.get_ydata()) == [60, 70, 80]
@@ -198,11 +202,11 @@ def test_training_shows_the_mean_of_each_epoch(tmp_path):
     log = [{"epoch": e, "step": s, "loss": 4.0 - e - 0.5 * s} for e in range(3) for s in range(2)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, log)) + "\n")
     (tmp_path / "run.json").write_text(json.dumps({"config": {"card": {"title": "MAE"}}}))
-    (axis,) = draw_training([tmp_path], "loss", 88).axes
+    (axis,) = draw_training([tmp_path], "loss", 88)[0].axes
     (line,) = axis.lines
     assert list(line.get_xdata()) == [1, 2, 3]
     assert list(line.get_ydata()) == [3.75, 2.75, 1.75]
-    assert axis.get_legend().get_texts()[0].get_text() == "MAE"
+    assert [text.get_text() for text in axis.texts] == ["MAE"]
     with pytest.raises(InputError, match="has no entropy"):
         draw_training([tmp_path], "entropy", 88)
 
@@ -210,15 +214,15 @@ def test_training_shows_the_mean_of_each_epoch(tmp_path):
 def test_training_names_what_is_probed_and_ticks_are_epochs(tmp_path):
     lines = [{"epoch": e, "probe_ap": 40.0 + e, "probe_chance": 30.0} for e in range(3)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (axis,) = draw_training([tmp_path], "probe_ap", 88).axes
+    (axis,) = draw_training([tmp_path], "probe_ap", 88)[0].axes
     assert axis.get_ylabel().startswith("average precision (%)")
     assert all(tick == round(tick) for tick in axis.get_xticks())
 
 
 def test_rows_and_columns_can_be_chosen(data):
     choice = Choice(board="segmentation", rows=["m_other", "best"], columns=["b/dsc"])
-    (axis,) = [axis for axis in draw("datasets", data, choice).axes if axis.axison]
-    assert axis.get_title() == "B DSC"
+    (axis,) = [axis for axis in drawn("datasets", data, choice).axes if axis.axison]
+    assert axis.get_title(loc="left") == "B DSC"
     assert row_labels(axis) == ["$x_1$ & <b>", "Other"]
 
 
@@ -239,17 +243,17 @@ def test_rows_and_columns_can_be_chosen(data):
 )
 def test_missing_items_are_an_error_of_one_line(data, kind, choice, words):
     with pytest.raises(InputError, match=re.escape(words)) as error:
-        draw(kind, data, choice)
+        drawn(kind, data, choice)
     assert "\n" not in str(error.value)
 
 
 def test_empty_sections_are_an_error(data):
     data["curves"] = []
     with pytest.raises(InputError, match="no board has curves"):
-        draw("curves", data)
+        drawn("curves", data)
     data["boards"] = data["boards"][:1]
     with pytest.raises(InputError, match="no board has tests over datasets"):
-        draw("pairs", data)
+        drawn("pairs", data)
 
 
 def test_boards_of_the_papers_can_be_drawn():
@@ -257,9 +261,9 @@ def test_boards_of_the_papers_can_be_drawn():
     data = json.loads(json.dumps(board_data(published_leaderboard(read_tables()))))
     board = data["boards"][0]
     for kind in KINDS.keys() - {"training", "frozen"}:
-        figure = draw(kind, data)
+        figure = drawn(kind, data)
         assert figure.axes
-    (axis,) = draw("ranks", data).axes
+    (axis,) = drawn("ranks", data).axes
     ranked = {row["id"]: row["average_rank"]["mean"] for row in board["rows"] if row["complete"]}
     assert {n: line.get_xdata()[0] for n, line in lines(axis, "rank").items()} == ranked
     assert len(ranked) > 20

@@ -6,10 +6,11 @@ import re
 
 import matplotlib
 import pytest
+from figure_faults import drawn
 from PIL import Image
 
 from benchmark.errors import InputError
-from leaderboard.figures import Choice, draw
+from leaderboard.figures import Choice
 from leaderboard.figures.board_view import read_board_data
 from leaderboard.figures.critical_difference import levels
 from leaderboard.figures.significance import CLASSES, EQUAL, SHADES, shade
@@ -27,7 +28,7 @@ def test_equal_data_gives_equal_bytes(data, tmp_path, kind):
     for suffix in ("png", "svg", "pdf"):
         files = [tmp_path / f"{number}.{suffix}" for number in range(2)]
         for file in files:
-            save(draw(kind, data), file, dpi=60)
+            save(drawn(kind, data), file, dpi=60)
         first, second = (file.read_bytes() for file in files)
         assert first == second
         assert b"2.0" not in first[:40] or suffix != "png"
@@ -36,7 +37,7 @@ def test_equal_data_gives_equal_bytes(data, tmp_path, kind):
 
 def test_width_is_the_one_asked_for(data, tmp_path):
     """88 mm are 346 pixels at 100 per inch."""
-    save(draw("ranks", data, Choice(width=88)), tmp_path / "a.png", dpi=100)
+    save(drawn("ranks", data, Choice(width=88)), tmp_path / "a.png", dpi=100)
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == round(88 / 25.4 * 100)
         assert image.info["dpi"] == pytest.approx((100, 100), abs=0.1)
@@ -44,11 +45,11 @@ def test_width_is_the_one_asked_for(data, tmp_path):
 
 def test_text_stays_text_and_starts_no_formula(data, tmp_path):
     """SVG holds the words of a hostile title, escaped; PDF embeds TrueType, no outlines."""
-    save(draw("ranks", data), tmp_path / "a.svg")
+    save(drawn("ranks", data), tmp_path / "a.svg")
     svg = (tmp_path / "a.svg").read_text()
     assert "$x_1$ &amp; &lt;b&gt;" in svg
     assert "DejaVu Sans" in svg
-    save(draw("ranks", data), tmp_path / "a.pdf")
+    save(drawn("ranks", data), tmp_path / "a.pdf")
     pdf = (tmp_path / "a.pdf").read_bytes()
     assert b"/FontFile2" in pdf  # a TrueType program
     assert b"/Type3" not in pdf
@@ -56,9 +57,9 @@ def test_text_stays_text_and_starts_no_formula(data, tmp_path):
 
 
 def test_a_matplotlibrc_does_not_matter(data, tmp_path):
-    save(draw("ranks", data), tmp_path / "a.png", dpi=60)
+    save(drawn("ranks", data), tmp_path / "a.png", dpi=60)
     with matplotlib.rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.grid": True}):
-        save(draw("ranks", data), tmp_path / "b.png", dpi=60)
+        save(drawn("ranks", data), tmp_path / "b.png", dpi=60)
         assert matplotlib.rcParams["font.size"] == 30  # and they are put back
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 

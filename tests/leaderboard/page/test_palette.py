@@ -26,7 +26,7 @@ BLIND = {
     "deuteranopia": [
         [0.367322, 0.860646, -0.227968],
         [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
+        [-0.011820, 0.044410, 0.968881],
     ],
 }
 
@@ -73,10 +73,10 @@ def test_better_and_worse_differ_for_every_kind_of_vision(seen):
 
 
 def test_no_two_series_look_the_same():
-    styles = [series_style(number) for number in range(294)]
-    lines = {(style["colour"], tuple(style["dash"])) for style in styles[:42]}
-    assert len(lines) == 42
-    assert len({(s["colour"], tuple(s["dash"]), s["marker"]) for s in styles}) == 294
+    styles = [series_style(number) for number in range(441)]
+    lines = {(style["colour"], tuple(style["dash"])) for style in styles[:63]}
+    assert len(lines) == 63
+    assert len({(s["colour"], tuple(s["dash"]), s["marker"]) for s in styles}) == 441
     assert [style["dash"] for style in styles[:7]] == [[]] * 7
     assert list(series_styles(["b", "a", "b"])) == ["b", "a"]
 
