@@ -39,14 +39,18 @@ FRAMES_PER_S: dict[str, dict[str, float]] = {
         **{"training": 150, "segmentation": 40, "denoising": 40, "detection": 40},
         **{"representation": 10, "linear": 20, "knn": 40, "scoring": 30},
     },
+    "mini": {
+        **{"training": 60, "segmentation": 40, "denoising": 40, "detection": 40},
+        **{"representation": 10, "linear": 20, "knn": 40, "scoring": 30},
+    },
 }
 START_S = 20.0
 """Seconds until a process has imported its libraries."""
 
-_MODEL_BYTES = {"paper": 390e6, "small": 65e6, "tiny": 2.7e6}
+_MODEL_BYTES = {"paper": 390e6, "small": 65e6, "tiny": 2.7e6, "mini": 6e6}
 """Size of a fine-tuned model of segmentation with the ViT of a scale."""
 
-_FEATURE_BYTES = {"paper": 0.803e6, "small": 0.164e6, "tiny": 0.092e6}
+_FEATURE_BYTES = {"paper": 0.803e6, "small": 0.164e6, "tiny": 0.092e6, "mini": 0.12e6}
 """Size of the features of a frame by the ViT of a scale, and of its mask."""
 
 

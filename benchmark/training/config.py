@@ -179,7 +179,8 @@ def apply_scale(config: Config, scale: str, origin: str) -> None:
         # None means that the setting does not apply to this config at any scale.
         if config.get(key) is not None:
             config[key] = value
-    own = config.pop("scales", {}).get(scale, {})
+    of_config = config.pop("scales", {})
+    own = {**of_config.get(sizes.get("of"), {}), **of_config.get(scale, {})}
     by_class: dict[str, list[ConfigDict]] = {}
     for _, part in _parts(config._cfg_dict):
         by_class.setdefault(getattr(part["type"], "__name__", ""), []).append(part)

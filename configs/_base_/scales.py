@@ -1,16 +1,18 @@
 """The sizes of `--scale`, in one place, for every config. Another scale is another entry here.
 
 ``paper`` is what the configs say. ``small`` fits one GPU for an hour, or a patient CPU; ``tiny``
-takes seconds on a CPU and is what the tests and the demo run. Nothing else distinguishes a demo run
-from a real one.
+takes seconds on a CPU and is what the tests and the demo run. ``mini`` is the reference run's: what
+two CPU cores train in a night. Nothing else distinguishes a demo run from a real one.
 
 ``pretrain`` and ``finetune`` set top-level keys of those configs, unless the key is None there.
 ``parts`` sets arguments of a class wherever it stands in a config. Sizes that only one config needs
 go into its own ``scales``, by the path of a key or as ``"Class.argument"``, and take precedence.
+A scale ``of`` another one has its sizes, also those of single configs, but for what it names.
 """
 
 # Plain ViTs, under whatever name.
 _small_vit = {"img_size": 128, "embed_dim": 384, "depth": 6, "num_heads": 6}
+_mini_vit = {"img_size": 96, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4}
 _tiny_vit = {"img_size": 96, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 3}
 
 scales = {
@@ -88,6 +90,23 @@ scales = {
             "WarmupMultiStep": {"warmup_epochs": 2},
             "StretchedWarmupCosine": {"warmup_epochs": 2},
             "ProbeHook": {"spacing": 200},
+        },
+    },
+    "mini": {
+        "of": "tiny",
+        # The linear rule would give this batch a step too small to learn anything in time.
+        "pretrain": {
+            "epochs": 10,
+            "batch_size": 64,
+            "micro_batch": 64,
+            "lr_batch": 16,
+            "log_interval": 50,
+            "checkpoint_interval": 1,
+        },
+        "finetune": {"protocol": "mini", "epochs": 30, "batch_size": 8, "checkpoint_interval": 15},
+        "parts": {
+            "VisionTransformer": _mini_vit,
+            "MultiCropViT": _mini_vit,
         },
     },
 }

@@ -12,7 +12,7 @@ from benchmark.data.frame import Frame, Source
 from benchmark.data.sources.arcade import SEGMENTS
 from benchmark.data.sources.files import Raw
 from benchmark.errors import InputError, one_of
-from benchmark.type_hints import Count, Natural, Rate, Seed
+from benchmark.type_hints import Count, Natural, Positive, Rate, Seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +25,14 @@ TASKS: dict[str, tuple[str, ...]] = {
 
 
 @functools.lru_cache(maxsize=2)
-def _angiogram(seed: int, patient: int, video: int, frame: int, size: int, frames: int) -> Any:
+def _angiogram(
+    seed: int, patient: int, video: int, frame: int, size: int, frames: int, dose: float
+) -> Any:
     """One rendered angiogram; cached, because the mask of a frame is read right after it."""
     # Imported here because drawing needs torch, and listing the sources must not load it.
     from benchmark.data.synthetic import angiogram
 
-    return angiogram(seed, patient, video, frame, size=size, frames=frames)
+    return angiogram(seed, patient, video, frame, size=size, frames=frames, dose=dose)
 
 
 class Synthetic(Source):
@@ -42,6 +44,7 @@ class Synthetic(Source):
         first_frame: number of the first frame used; contrast has arrived by about 3.
         size: height and width in pixels.
         seed: a different seed gives different patients.
+        dose: photons relative to the usual exposure; 0.25 doubles the quantum noise.
         test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses.
@@ -67,6 +70,7 @@ class Synthetic(Source):
         size: Count = 512,
         seed: Seed = 0,
         test_fraction: Rate = 1 / 3,
+        dose: Positive = 1.0,
         task: str = "synthetic_v",
     ) -> None:
         super().__init__()
@@ -85,9 +89,10 @@ class Synthetic(Source):
             "seed": seed,
             "test_fraction": test_fraction,
             "task": task,
+            **({} if dose == 1 else {"dose": dose}),
         }
         self._patients, self._videos, self._size, self._seed = patients, videos, size, seed
-        self._frames = range(first_frame, frames)
+        self._frames, self._dose = range(first_frame, frames), dose
         self._first_test = patients - int(patients * test_fraction + 0.5)
 
     def walk(self) -> Iterator[Frame]:
@@ -105,7 +110,8 @@ class Synthetic(Source):
 
     def _draw(self, frame: Frame) -> Any:
         patient, video, number = map(int, re.findall(r"\d+", frame.path))
-        return _angiogram(self._seed, patient, video, number, self._size, self._frames.stop)
+        last = self._frames.stop
+        return _angiogram(self._seed, patient, video, number, self._size, last, self._dose)
 
     def read(self, frame: Frame) -> np.ndarray:
         return self._draw(frame).image

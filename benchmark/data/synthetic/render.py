@@ -124,7 +124,9 @@ def _stenoses(
     return tuple(found)
 
 
-def _expose(vessels: np.ndarray, seed: int, patient: int, video: int, frame: int) -> np.ndarray:
+def _expose(
+    vessels: np.ndarray, seed: int, patient: int, video: int, frame: int, dose: float
+) -> np.ndarray:
     """Detector and display: attenuation of vessels and catheter, float32 S×S, to uint8 S×S."""
     size = len(vessels)
     scene = video_background(seed, patient, video, size)
@@ -136,7 +138,7 @@ def _expose(vessels: np.ndarray, seed: int, patient: int, video: int, frame: int
     intensity = scene.primary_share * np.exp(-(tissue + vessels)) + scene.scatter
     intensity *= scene.shutter / np.float32(scene.exposure)
     # Coarser pixels collect the photons of several fine ones.
-    photons = _PHOTONS * (512 / size) ** 2
+    photons = _PHOTONS * dose * (512 / size) ** 2
     counts = rng.poisson(intensity * photons).astype(np.float32) / np.float32(photons)
     electronic = _ELECTRONIC_NOISE * size / 512
     counts += rng.standard_normal((size, size), np.float32) * np.float32(electronic)
@@ -150,7 +152,14 @@ def _expose(vessels: np.ndarray, seed: int, patient: int, video: int, frame: int
 
 
 def angiogram(
-    seed: int, patient: int, video: int = 0, frame: int = 0, *, size: int = 512, frames: int = 12
+    seed: int,
+    patient: int,
+    video: int = 0,
+    frame: int = 0,
+    *,
+    size: int = 512,
+    frames: int = 12,
+    dose: float = 1.0,
 ) -> SyntheticFrame:
     """One frame of a synthetic coronary angiogram, a function of its arguments only.
 
@@ -162,6 +171,7 @@ def angiogram(
             washes out. Frame 0 shows little contrast, frame `frames // 2` the full tree.
         size: side S of the frame in pixels; other sizes show the same scene.
         frames: length of the video.
+        dose: photons relative to the usual exposure; the noise grows as 1 / √dose.
     """
     if not 0 <= frame < frames:
         raise ValueError(f"frame {frame} is outside a video of {frames} frames")
@@ -171,7 +181,7 @@ def angiogram(
     both = zip(vessels, catheter_capsules(view, frame, size))
     attenuation, segments = draw(Capsules(*map(np.concatenate, both)), size, LAYERS + 1)
     return SyntheticFrame(
-        image=_expose(attenuation, seed, patient, video, frame),
+        image=_expose(attenuation, seed, patient, video, frame, dose),
         vessel=segments > 0,
         segments=segments,
         stenoses=_stenoses(view, vessels, lesion, size),

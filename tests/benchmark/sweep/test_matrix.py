@@ -71,7 +71,7 @@ def write(folder: Path, **changes: str) -> Path:
             {"pretrain_options": "('batch=4',)"},
             "key 'pretrain_options': --cfg-options batch: unknown key 'batch'; did you mean",
         ),
-        ({"scale": "'huge'"}, "unknown scale 'huge'; known: paper, small, tiny"),
+        ({"scale": "'huge'"}, "unknown scale 'huge'; known: paper, small, tiny, mini"),
         ({"title": "1 +"}, "not a config (SyntaxError"),
         ({"title": "other"}, "not a config (NameError: name 'other' is not defined)"),
     ],
@@ -195,7 +195,8 @@ def test_the_quick_matrix_has_every_encoder_on_frozen_columns_alone():
 
 
 def test_every_run_of_the_analyses_is_in_a_matrix():
-    boards = [read_matrix(CONFIGS / "leaderboard" / f"{n}ablations.py") for n in ("", "aaai_")]
+    names = ("ablations", "aaai_ablations", "reference")
+    boards = [read_matrix(CONFIGS / "leaderboard" / f"{name}.py") for name in names]
     rows = {name for board in boards for name in board.methods if name.startswith(ANALYSIS)}
     assert rows == {ANALYSIS + path.stem for path in (CONFIGS / "analysis").glob("*.py")}
 

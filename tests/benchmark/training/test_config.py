@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS
 from benchmark.results import config_hash
 from benchmark.training.config import config_differences, from_plain, load_config, to_plain
+from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS
 from methods.vasomim import VasoMIM
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,8 +59,25 @@ def test_missing_config_and_unknown_scale():
     """The other two ways to name something that is not there."""
     with pytest.raises(InputError, match=r"nowhere\.py: no such config"):
         load_config("nowhere.py")
-    with pytest.raises(InputError, match="not one of paper, small, tiny"):
+    with pytest.raises(InputError, match="not one of paper, small, tiny, mini"):
         load_config(VASOMIM, "huge")
+
+
+def test_a_scale_of_another_one_has_its_sizes_but_for_its_own():
+    """The table's and those of single configs: `dino` sets its crops for scale tiny only."""
+    tiny, mini = (load_config(CONFIGS / "dino" / "pretrain.py", name) for name in ("tiny", "mini"))
+    assert (tiny.epochs, mini.epochs) == (10, 10)
+    assert (tiny.batch_size, mini.batch_size) == (16, 64)
+    assert (tiny.method.encoder.embed_dim, mini.method.encoder.embed_dim) == (96, 128)
+    assert tiny.method.views == mini.method.views
+    temperature = [config.method.teacher_temperature.epochs for config in (tiny, mini)]
+    assert temperature == [3, 3]
+    path = CONFIGS / "downstream" / "synthetic_v.py"
+    own = [
+        load_config(path, n, known=FINETUNE_KEYS, needed=FINETUNE_NEEDS) for n in ("tiny", "mini")
+    ]
+    assert [config.epochs for config in own] == [15, 15]
+    assert [config.protocol for config in own] == ["demo", "mini"]
 
 
 def test_plain_and_back(small_config):

@@ -59,6 +59,18 @@ def test_frame_is_a_function_of_its_ids() -> None:
     assert not same(reference, forward[1])
 
 
+def test_a_quarter_of_the_dose_doubles_the_noise() -> None:
+    """Against a frame of a dose that leaves no noise; the anatomy is the same."""
+    clean = angiogram(SEED, 1, 2, FULL, size=SIZE, dose=1e4)
+    frames = [angiogram(SEED, 1, 2, FULL, size=SIZE, dose=dose) for dose in (4.0, 1.0)]
+    assert all(np.array_equal(clean.segments, frame.segments) for frame in frames)
+    assert same(frames[1], angiogram(SEED, 1, 2, FULL, size=SIZE))
+    # Below the shoulder of the display curve, where it is smooth.
+    lit = (clean.image > 60) & (clean.image < 150)
+    noise = [np.std(frame.image[lit] - clean.image[lit].astype(float)) for frame in frames]
+    assert noise[1] / noise[0] == pytest.approx(2, rel=0.15)
+
+
 def test_unknown_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="12 frames"):
         angiogram(SEED, 0, 0, 12)

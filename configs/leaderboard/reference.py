@@ -1,0 +1,62 @@
+"""The reference run: what anybody can repeat on two CPU cores, from nothing, in a night.
+
+    tools/run_benchmark.sh configs/leaderboard/reference.py --dry-run
+
+6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
+and VasoMIM; test sets at a quarter of the usual dose, with branches of all sizes; five seeds of the
+fine-tuning. Prepared in its folder, DCA1 is scored as well; REFERENCE_PACK=DIR pre-trains on a pack
+of real angiograms instead, in a folder of its own. See docs/reference_run.md.
+"""
+
+import os as _os
+from pathlib import Path as _Path
+
+title = "Reference run"
+scale = "mini"
+jobs = 2  # small networks gain little from threads
+seeds = (0, 1, 2, 3, 4)
+reference = "mae"
+
+_real = _os.environ.get("REFERENCE_PACK")
+work = "work_dirs/reference_real" if _real else "work_dirs/reference"
+packs = (_real or "{work}/packs/synthetic",)
+
+_repeated = tuple(f"analysis-{name}_seed_{seed}" for name in ("mae", "vasomim") for seed in (1, 2))
+_pretrained = (
+    *("mae", "analysis-mae_masking_ratio_050", "simmim", "hpm", "amt", "dino"),
+    *("vasomim_v1", "vasomim"),
+)
+methods = ("frangi", "unet", "random", *_pretrained, *_repeated)
+
+_given = ("dca1",) if (_Path(work) / "downstream" / "dca1").is_dir() else ()
+_shares = ("synthetic_v-10pct", "synthetic_v-25pct")
+datasets = ("synthetic_v", "synthetic_v-linear", *_shares, "synthetic_vs", "synthetic_d", *_given)
+only = {
+    **dict.fromkeys(_shares, ("unet", "random", "mae", "vasomim")),
+    "synthetic_vs": ("unet", "random", *_pretrained),
+    "synthetic_d": ("random", *_pretrained),
+}
+
+frames = {
+    **{"packs": 6000, "synthetic_v": 80, "synthetic_vs": 80, "synthetic_d": 160},
+    **{"synthetic_v.test": 80, "synthetic_vs.test": 80, "synthetic_d.test": 160},
+}
+_population = "--option size=256 videos=2 dose=0.25 test_fraction=0.5"
+commands = {
+    "{work}/packs/synthetic": (
+        "tools/prepare_data.py synthetic --out {work}/packs/synthetic --size 256 --option "
+        "size=256 patients=300 videos=2 frames=12 first_frame=2 seed=1 test_fraction=0"
+    ),
+    "{work}/downstream/synthetic_v": (
+        "tools/prepare_data.py synthetic --as segmentation --out {work}/downstream/synthetic_v "
+        f"{_population} patients=40 frames=6 first_frame=4 seed=2"
+    ),
+    "{work}/downstream/synthetic_vs": (
+        "tools/prepare_data.py synthetic --as segmentation --out {work}/downstream/synthetic_vs "
+        f"{_population} task=synthetic_vs patients=40 frames=6 first_frame=4 seed=2"
+    ),
+    "{work}/downstream/synthetic_d": (
+        "tools/prepare_data.py synthetic --as detection --out {work}/downstream/synthetic_d "
+        f"{_population} patients=80 frames=6 first_frame=4 seed=3"
+    ),
+}
