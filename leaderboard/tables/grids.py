@@ -22,6 +22,9 @@ from leaderboard.tables.numbers import difference_text, mean_std, rounded
 #: Marks a row that is not separable from the best of its column.
 TIER_MARK = "†"
 
+#: Header of the column of average ranks.
+AVERAGE_RANK = "Average rank"
+
 #: Correction → header of the column with its p-values.
 P_HEADERS = {"holm": "p (Holm)", "bh": "p (BH)"}
 
@@ -146,7 +149,7 @@ def _scores(board: Board) -> Grid:
         texts["Source"] = lambda row: row.source or "measured"
     leading: dict[str, Callable[[Row], str]] = {**texts, "n": _n_seeds}
     if board.ranks_methods:
-        leading["Average rank"] = _average_rank
+        leading[AVERAGE_RANK] = _average_rank
     labels = [_label(column) for column in board.columns]
     titles = [column.dataset_title for column in board.columns]
     complete = [
