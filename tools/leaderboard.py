@@ -97,6 +97,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="show every published number beside the measured one, and the commands of what has "
         "not run; writes compare.md and compare.html",
     )
+    parser.add_argument(
+        "--latex-width",
+        type=float,
+        default=178.0,
+        metavar="MM",
+        help="text width of the document that reads the LaTeX tables, in mm (default: 178)",
+    )
     parser.add_argument("--title", help="heading of the tables (default: Leaderboard)")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="also update the short board in FILE"
@@ -112,6 +119,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         for name in names if getattr(options, mode) else ():
             if getattr(options, name):
                 parser.error(f"--{name.replace('_', '-')} has no effect with --{mode}: drop it")
+    if not 80 <= options.latex_width <= 1000:
+        parser.error(f"--latex-width {options.latex_width:g}: must be 80 to 1000 mm")
     known = COMPARED if options.compare else FORMATS
     options.format = options.format or known
     if other := [name for name in options.format if name not in known]:
@@ -218,7 +227,7 @@ def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Name
     writers = {
         "md": lambda: text,
         "csv": lambda: to_csv(leaderboard),
-        "tex": lambda: to_latex(leaderboard),
+        "tex": lambda: to_latex(leaderboard, options.latex_width),
         "json": lambda: (
             json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
         ),

@@ -33,8 +33,8 @@ _ABOUT = """\
 %
 """
 
-#: Characters of a word that is not broken in running text, and of the pieces of a longer one.
-_WORD, _PIECE = 24, 8
+#: Width in em of a word that is not broken in running text, and of the pieces of a longer one.
+_WORD, _PIECE = 12.0, 4.0
 
 
 def to_latex(leaderboard: Leaderboard, width: float = WIDTH) -> str:
@@ -165,11 +165,9 @@ def _line(cells: Iterable[str]) -> str:
 def _running(text: str) -> str:
     """Running text, in which long words may be broken."""
     return " ".join(
-        escape(word)
-        if len(word) <= _WORD
-        else r"\allowbreak{}".join(
-            escape(word[start : start + _PIECE]) for start in range(0, len(word), _PIECE)
-        )
+        r"\allowbreak{}".join(map(escape, lines_within(word, _PIECE)))
+        if text_width(word) > _WORD
+        else escape(word)
         for word in text.split()
     )
 

@@ -18,7 +18,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\char34{}",
-    "`": r"\textasciigrave{}",
+    "`": r"\`{}",
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -35,7 +35,7 @@ _LATEX = {
     "√": r"$\surd$",
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
-    "§": r"\S{}",
+    "§": r"$\mathsection$",
     "…": r"\dots{}",
     "—": "---",
     "–": "--",
@@ -47,9 +47,6 @@ _LATEX = {
     "•": r"$\bullet$",
     "°": r"$^\circ$",
     "µ": r"$\mu$",
-    "£": r"\pounds{}",
-    "©": r"\copyright{}",
-    "®": r"\textregistered{}",
     "¿": "?`{}",
     "¡": "!`{}",
     "ß": r"\ss{}",
@@ -63,7 +60,18 @@ _ACCENTS |= {"\u030a": "r", "\u0323": "d", "\u0327": "c", "\u0331": "b"}
 
 #: Other characters without a decomposition → ASCII.
 _ASCII = dict(zip("đĐðÞþħĦıŋŊ⁄", ("d", "D", "d", "Th", "th", "h", "H", "i", "ng", "Ng", "/")))
-_ASCII |= {"«": "<<", "»": ">>", "„": '"', "‚": "'", "‐": "-", "‒": "-", "―": "-", "€": "EUR"}
+_ASCII |= {
+    "«": "<<",
+    "»": ">>",
+    "„": '"',
+    "‚": "'",
+    "‐": "-",
+    "‒": "-",
+    "―": "-",
+    "€": "EUR",
+    "£": "GBP",
+}
+_ASCII |= {"©": "(c)", "®": "(R)"}
 _CYRILLIC = (
     *("a", "b", "v", "g", "d", "e", "zh", "z", "i", "y", "k", "l", "m", "n", "o", "p", "r", "s"),
     *("t", "u", "f", "kh", "ts", "ch", "sh", "shch", "'", "y", "'", "e", "yu", "ya"),
@@ -93,12 +101,12 @@ _SMALL_GREEK |= {"rho", "tau", "chi"}
 # characters count as `_WIDEST`.
 _WIDTHS = {
     **dict.fromkeys("ijl.,:;'!|()[]`", 0.28),
-    **dict.fromkeys("()- rstIf{}", 0.39),
+    **dict.fromkeys("()- rstIf{}", 0.4),
     **dict.fromkeys('acekz?"^', 0.46),
     **dict.fromkeys("bdghnopquvxy0123456789/*_$~–↑↓S§J", 0.56),
-    **dict.fromkeys("ABCDEFLPRTYZUVXHKGNOQ#&+<>=±×→−", 0.75),
+    **dict.fromkeys("ABCDEFLPRTYZUVXHKGNOQ&+<>=±×−", 0.79),
     **dict.fromkeys("0123456789", 0.5),
-    **dict.fromkeys("mw%MW—…\\@", 1.0),
+    **dict.fromkeys("mw%MW—…→#\\@", 1.0),
     **dict.fromkeys("†‡", 0.44),
 }
 _WIDEST = 1.0

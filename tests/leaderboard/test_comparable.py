@@ -94,7 +94,7 @@ def test_known_leakage_and_skipped_steps_are_marked_in_every_format(build, runs)
     assert (
         "§ Training steps skipped, as their loss was not finite: VasoMIM on ARCADE-V (6)." in text
     )
-    assert r"\textbf{70.10 $\pm$ 0.10} [1]$^\ddagger$" in to_latex(leaderboard)
+    assert r"\textbf{70.10 $\pm$ 0.10} & [1]$^\ddagger$" in to_latex(leaderboard)
     header, *lines = (line.split(",") for line in to_csv(leaderboard).splitlines())
     table = {(e["row"], e["dataset"]): e for e in (dict(zip(header, line)) for line in lines)}
     names = ("leakage_exact", "leakage_similar", "leakage_patients", "skipped_steps")

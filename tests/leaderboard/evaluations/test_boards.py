@@ -233,7 +233,7 @@ def test_every_format_has_every_table(leaderboard):
     lines = list(csv.DictReader(io.StringIO(to_csv(leaderboard))))
     assert {line["board"] for line in lines} == {*MAIN, *EVALUATED, "overview"}
     latex = to_latex(leaderboard)
-    labels = re.findall(r"\\label\{tab:(.+?)\}", latex)
+    labels = re.findall(r"\\boardbegin\{tab:(.+?)\}", latex)
     assert len(set(labels)) == len(labels)
     assert {*EVALUATED, "overview", "overview-1"} <= set(labels)
     assert r"XCAV $\rightarrow$ DCA1" in latex
