@@ -11,12 +11,13 @@ MACROS = r"""
   \edef\board@list{\expandafter\board@zap\expandafter{\boardtables}}%
   \edef\board@test{\noexpand\in@{,#1,}{,\board@list,}}\board@test
   \ifx\board@list\@empty\boardtrue\else\ifin@\boardtrue\else\boardfalse\fi\fi}
-% The character with the code #1, or #2 where the engine or the font lacks it.
-\ifdefined\Umathcode
+% The character with the code #1, or #2 where the engine or the font lacks it; keeps your own.
+\ifdefined\boardchar
+\else\ifdefined\Umathcode
   \DeclareRobustCommand\boardchar[2]{\iffontchar\font#1 \char#1 \else#2\fi}
 \else
   \DeclareRobustCommand\boardchar[2]{#2}
-\fi
+\fi\fi
 % Lines of one cell of a head (aligned at the last one) and of a row (at the first one).
 \def\boardhead#1#2{\begin{tabular}[b]{@{}#1@{}}#2\end{tabular}}
 \def\boardcell#1#2{\begin{tabular}[t]{@{}#1@{}}#2\end{tabular}}
