@@ -27,11 +27,11 @@ MACROS = r"""
   \gdef\board@title{\caption{#2}\label{#1}}%
   \global\boardopenfalse
   \if@twocolumn
-    \board@float\board@title
+    \board@float{\board@title\par\smallskip}
   \else
     \begingroup\board@style\setlength\LTpre{\medskipamount}\setlength\LTpost{\smallskipamount}%
     \setlength\LTcapwidth{\linewidth}\setcounter{LTchunksize}{1000}%
-    \gdef\board@first{\board@title\\}%
+    \gdef\board@first{\board@title\\[2pt]}%
   \fi}
 \long\def\board@float#1{\begin{table*}[!tp]\centering#1\board@style}
 \def\board@again{\tablename~\thetable{} (continued)}
