@@ -17,6 +17,7 @@ from typing import Any, Literal
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
 
+from benchmark.device import device_name
 from benchmark.errors import InputError
 from benchmark.files import write_json
 from benchmark.files.locking import hold_folder
@@ -89,6 +90,19 @@ class Run:
         """How long the run has taken so far, earlier executions included."""
         earlier = self.checkpoint.seconds if self.checkpoint else 0.0
         return earlier + time.time() - self.begun
+
+    @property
+    def device_seconds(self) -> dict[str, float] | None:
+        """Device → seconds that the run has kept devices of that name busy, one for each process.
+
+        Earlier executions are included, on whatever devices and however many processes they ran.
+        None where the checkpoint is of an earlier version, which does not say it.
+        """
+        earlier = self.checkpoint.device_seconds if self.checkpoint else {}
+        if earlier is None:
+            return None
+        name, now = device_name(), (time.time() - self.begun) * get_world_size()
+        return {**earlier, name: earlier.get(name, 0.0) + now}
 
     def say(self, text: str) -> None:
         """Print a line, on the main process only."""

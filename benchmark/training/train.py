@@ -292,7 +292,9 @@ def _export(parts: TrainingParts, run: Run, runner: Runner | None) -> None:
     }
     if "load_from" in identity["weights"]:
         origin["load_from"] = identity["weights"]["load_from"]
-    seconds, problems = run.seconds, []
+    seconds, device_seconds, problems = run.seconds, run.device_seconds, []
+    if log and device_seconds is not None:
+        origin["device_seconds"] = device_seconds
     exported = {
         name: _export_network(run.folder, name, module, origin, problems)
         for name, module in parts.method.exports().items()
@@ -302,6 +304,7 @@ def _export(parts: TrainingParts, run: Run, runner: Runner | None) -> None:
     run.finish(
         {
             "seconds": seconds,
+            "device_seconds": device_seconds,
             "images_per_s": log.images_per_s if log else None,
             "skipped_steps": log.skipped.total if log else 0,
             "peak_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if uses_gpu() else None,

@@ -14,7 +14,7 @@ import re
 from itertools import count
 from mmap import mmap
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, ClassVar
 
 import torch
 from pydantic import ConfigDict, Field, InstanceOf
@@ -68,10 +68,14 @@ class Checkpoint(Schema):
     Randomness is stateless, so neither generators nor the position in the data are part of it.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"device_seconds"})
+
     epoch: Count  # complete epochs done
     step: Count  # steps done over the complete run; within an epoch, more than those of `epoch`
     identity: Identity
     seconds: Amount
+    # Device → these seconds times the number of processes, over all executions; None: not known.
+    device_seconds: dict[str, Amount] | None = None
     model: dict[str, InstanceOf[torch.Tensor]]
     optimizer: OptimizerState
     log: LogState = {"steps": [], "skipped": 0, "in_a_row": 0}

@@ -69,6 +69,7 @@ class CheckpointHook(Hook):
             step=step,
             identity=run.identity,
             seconds=run.seconds,
+            device_seconds=run.device_seconds,
             model=unwrap(runner.model).state_dict(),
             optimizer=runner.optim_wrapper.optimizer.state_dict(),
             log=log.state(),

@@ -17,6 +17,7 @@ from mmengine.config import Config
 
 from benchmark.anatomy.unext import UNeXt
 from benchmark.data.packs import FramePack
+from benchmark.encoders.card import read_encoder_card
 from benchmark.encoders.encoder import load_encoder, write_tensors
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
@@ -100,6 +101,11 @@ def test_resume_is_bit_identical(reference, small_config, tmp_path, monkeypatch)
 
     assert run(small_config("vasomim"), folder, resume=True) == read_log(reference)
     assert_same_state(reference, folder)
+    card = read_encoder_card(folder)
+    spent = card.provenance["device_seconds"]["cpu"]
+    last = read_checkpoint(checkpoint_paths(folder)[0])
+    assert 0 < last.device_seconds["cpu"] <= spent, "both executions together"
+    assert last.device_seconds["cpu"] == pytest.approx(last.seconds, abs=0.1)
     expected = (reference / "encoder.safetensors").read_bytes()
     assert (folder / "encoder.safetensors").read_bytes() == expected
 
@@ -113,6 +119,8 @@ def test_two_processes_equal_one(reference, work, root, small_options, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert read_log(folder) == read_log(reference)
     assert_same_state(folder, reference)
+    finished = json.loads((folder / "run.json").read_text())["finished"]
+    assert finished["device_seconds"]["cpu"] == pytest.approx(2 * finished["seconds"], rel=0.01)
 
 
 def rename_layer(checkpoint: Checkpoint) -> None:
