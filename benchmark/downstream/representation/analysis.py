@@ -50,12 +50,14 @@ class PatchAnalysis:
             and the means of their silhouettes (NaN without patches).
         points: the projected patches.
         encoder: fingerprint, hash of the weights and provenance.
+        parameters: of the encoder.
     """
 
     metrics: dict[str, float]
     scores: pd.DataFrame
     points: PatchPoints
     encoder: dict[str, Any]
+    parameters: int
 
 
 def definitions(config: Config) -> dict[str, str]:
@@ -127,7 +129,8 @@ def analyse(config: Config, folder: TaskFolder) -> PatchAnalysis:
     metrics |= {"probe_ap": 100 * precision, "patches": float(len(patches.vessel))}
     scores = _per_frame(patches, silhouettes, [item["stem"] for item in items])
     encoder = card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
-    return PatchAnalysis(metrics, scores, PatchPoints(points, patches.vessel), encoder)
+    shown = PatchPoints(points, patches.vessel)
+    return PatchAnalysis(metrics, scores, shown, encoder, patches.parameters)
 
 
 def analyse_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRecord:
@@ -161,6 +164,8 @@ def analyse_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRec
         },
         n_images=len(found.scores),
         seeds={"sampling": cell.seed, "projection": cell.seed},
+        parameters=found.parameters,
+        trained_parameters=0,
         **timing(begun),
         leakage=leakage_with(folder, found.encoder),
     )

@@ -23,11 +23,13 @@ class PatchFeatures:
         features: float32, n×D.
         vessel: bool, n.
         frame: int64, n; index of the patch's frame in the split.
+        parameters: of the encoder.
     """
 
     features: np.ndarray
     vessel: np.ndarray
     frame: np.ndarray
+    parameters: int
 
 
 def label_patches(mask: np.ndarray, side: int, vessel_pixels: int) -> np.ndarray:
@@ -89,7 +91,8 @@ def extract_features(config: Config, folder: TaskFolder) -> tuple[PatchFeatures,
             f"{config.model.backbone.folder}: features of {folder.path} are not finite"
         )
     _require_both(vessel, config, folder)
-    return PatchFeatures(features, vessel, sampled // per_frame), encoded.card
+    frames = sampled // per_frame
+    return PatchFeatures(features, vessel, frames, encoded.parameters), encoded.card
 
 
 def _require_both(vessel: np.ndarray, config: Config, folder: TaskFolder) -> None:

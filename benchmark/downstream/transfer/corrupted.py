@@ -83,7 +83,7 @@ def score_corruptions(
         for name, value in _summary(means, pooled).items()
         if isfinite(value)
     }
-    return write_test(test, begun, metrics, table)
+    return write_test(test, model.network, begun, metrics, table)
 
 
 def _score(

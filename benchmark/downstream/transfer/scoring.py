@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
+from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmark.data.progress import progress_bar
@@ -58,7 +59,7 @@ def score_transfer(
         items = evenly_spread(folder.splits[split], model.config.get("examples", 0))
         examples = model.task.build_examples(folder, items, predictions, split)
     entries = metric_entries(metric, metrics, model.config.metrics)
-    return write_test(test, begun, entries, metric.scores, examples)
+    return write_test(test, model.network, begun, entries, metric.scores, examples)
 
 
 @torch.no_grad()
@@ -84,6 +85,7 @@ def _evaluate(
 
 def write_test(
     test: ModelTest,
+    network: nn.Module,
     begun: float,
     metrics: dict[str, dict[str, Any]],
     scores: pd.DataFrame,
@@ -93,6 +95,7 @@ def write_test(
 
     Args:
         test: what was scored.
+        network: that of the model.
         begun: time stamp of the start.
         metrics: as `metric_entries` has them.
         scores: one row for each image; column ``image`` names it.
@@ -108,6 +111,7 @@ def write_test(
         metrics=metrics,
         n_images=len(scores),
         seeds={"weights": origin.seed},
+        parameters=sum(one.numel() for one in network.parameters()),
         **timing(begun),
         leakage=leakage_with(test.folder, encoder),
     )

@@ -27,6 +27,7 @@ from benchmark.downstream.representation import analysis, preview
 from benchmark.downstream.representation.analysis import analyse_cell, definitions, points_of
 from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.representation.features import extract_features
+from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 from benchmark.files import sha256_json, write_json
 from benchmark.method_cards import CONFIGS
@@ -73,6 +74,9 @@ def test_a_record_holds_what_scikit_learn_says(make_cell, vessels, encoder, expe
     assert {n: m.definition for n, m in record.metrics.items()} == definitions(cell.config)
     written = read_record(cell.record)
     assert record == written.model_copy(update={"per_image": None})
+    network, _ = load_encoder(encoder)
+    assert record.parameters == sum(one.numel() for one in network.parameters())
+    assert record.trained_parameters == 0
     assert (record.task, record.dataset, record.protocol) == (
         "representation",
         "vessels-patches",

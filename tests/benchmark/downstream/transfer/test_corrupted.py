@@ -39,6 +39,7 @@ def test_clean_scores_are_those_of_the_fine_tuning(path, trained):
     """To the last bit, image by image; in the same protocol, as a dataset of its own."""
     record, before = read_record(path), read_record(trained.record)
     assert path.parts[-4:] == ("demo", "mae", "synthetic_v-corruptions", "seed0.json")
+    assert record.parameters == before.parameters > 0
     for name in ("dsc", "ece", "brier"):
         assert record.metrics[f"{name}_clean"].value == before.metrics[name].value
         assert record.metrics[f"{name}_clean"].definition == before.metrics[name].definition
@@ -113,6 +114,7 @@ def test_a_filter_has_no_calibration_and_is_scored_all_the_same(
     assert done.stdout.startswith("Frangi filter · synthetic_v-corruptions · seed 0: ")
     record = read_record(tmp_path / "results/demo/frangi/synthetic_v-corruptions/seed0.json")
     assert len(record.metrics) == 2 + 1 + 7 + 35
+    assert record.parameters == 0, "a filter has none"
 
 
 @pytest.mark.parametrize("label_map", [False, True])

@@ -59,7 +59,8 @@ def test_on_its_own_test_split_the_scores_are_those_of_the_record(tool, trained,
     record, before = read_record(path), read_record(trained.record)
     assert record.metrics == before.metrics
     assert path.with_suffix(".csv").read_bytes() == trained.record.with_suffix(".csv").read_bytes()
-    for name in ("method", "title", "family", "pretraining", "seed", "encoder", "split_hash"):
+    same = ("method", "title", "family", "pretraining", "seed", "encoder", "split_hash")
+    for name in (*same, "parameters"):
         assert getattr(record, name) == getattr(before, name), name
     weights = load_model(trained.folder).description.weights_sha256
     tested = {"trained": "synthetic_v", "tested": "synthetic_v", "split": "test"}
