@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.method_costs import MethodCosts
@@ -13,6 +12,8 @@ from benchmark.text import visible
 from leaderboard.analyses import is_analysis
 from leaderboard.board import Board, Row, make_board
 from leaderboard.columns import Column
+from leaderboard.costs.columns import with_cost_columns
+from leaderboard.costs.values import CostRow, PretrainingTime, pretraining_times
 from leaderboard.evaluations.analysis_boards import analysis_boards
 from leaderboard.evaluations.boards import evaluation_boards
 from leaderboard.evaluations.overview import Overview, make_overview
@@ -22,14 +23,6 @@ from leaderboard.published import PublishedTable
 
 #: Protocol of a leaderboard of published tables, which are of several.
 PUBLISHED = "as published"
-
-
-class CostRow(NamedTuple):
-    """A method on the leaderboard whose costs are known."""
-
-    method: str
-    title: str
-    costs: MethodCosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +97,10 @@ def build_leaderboard(
         known = ", ".join(sorted({table.protocol for table in published}))
         raise InputError(f"protocol {protocol} has no published tables (known: {known})")
     measured = read_measured(records, protocol, papers)
+    cost_rows = _cost_rows(measured.rows.values(), costs or {}, pretraining_times(records))
     boards = measured_boards(measured, reference, of_protocol)
     boards += analysis_boards(measured, of_protocol)
-    main = [board for board in boards if not board.analysis]
+    main = [with_cost_columns(board, cost_rows) for board in boards if not board.analysis]
     main += evaluation_boards(measured, reference)
     return Leaderboard(
         title=visible(title),
@@ -117,14 +111,23 @@ def build_leaderboard(
         combined=combined_board(measured, reference),
         records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
         problems=tuple(map(visible, problems)),
-        costs=tuple(
-            CostRow(row.method, row.title, costs[row.method])
-            for row in sorted(measured.rows.values(), key=lambda r: is_analysis(r.method))
-            if (costs or {}).get(row.method, MethodCosts()) != MethodCosts()
-        ),
+        costs=cost_rows,
         overview=make_overview(main),
         scatter=make_scatter(measured),
     )
+
+
+def _cost_rows(
+    rows: Iterable[Row],
+    costs: Mapping[str, MethodCosts],
+    times: Mapping[str, PretrainingTime],
+) -> tuple[CostRow, ...]:
+    """The methods whose costs are known, those of the main boards first."""
+    found = (
+        CostRow(row.method, row.title, costs.get(row.method, MethodCosts()), times.get(row.method))
+        for row in sorted(rows, key=lambda row: is_analysis(row.method))
+    )
+    return tuple(row for row in found if row.known)
 
 
 def published_leaderboard(
@@ -133,11 +136,13 @@ def published_leaderboard(
     reference: str | None = None,
     title: str = "Published results",
     correction: str = "holm",
+    costs: Mapping[str, MethodCosts] | None = None,
 ) -> Leaderboard:
     """The papers' tables, ranked and, over their means, tested.
 
     Args:
         reference: method of the overall test (default: that of each table).
+        costs: method → its costs as counted here, for the methods of the tables.
 
     Raises:
         InputError: no table, or none that holds the reference.
@@ -155,7 +160,17 @@ def published_leaderboard(
         correction=correction,
         boards=tuple(table.board() for table in tables),
         combined=_combined(tables),
+        costs=_cost_rows(_first_rows(tables), costs or {}, {}),
     )
+
+
+def _first_rows(tables: Sequence[PublishedTable]) -> list[Row]:
+    """One row for each method, as the first table that has it calls it."""
+    rows: dict[str, Row] = {}
+    for table in tables:
+        for row in table.rows:
+            rows.setdefault(row.method, row)
+    return list(rows.values())
 
 
 def _combined(tables: Sequence[PublishedTable]) -> Board | None:

@@ -67,13 +67,14 @@ METRICS = {
     "calinski_harabasz_features": Quantity("Calinski–Harabasz, features", ""),
     "davies_bouldin_features": Quantity("Davies–Bouldin, features", ""),
     "probe_ap": Quantity("Linear probe AP"),
-    # Costs (`leaderboard.tables.costs`); then what published tables state beside scores.
-    "network_m": Quantity("Network", "M", score=False),
+    # Costs (`leaderboard.costs.values`); then what published tables state beside scores.
+    "network_m": Quantity("Parameters", "M", score=False),
     "trained_m": Quantity("Trained", "M", score=False),
     "total_m": Quantity("In training", "M", score=False),
     "network_gflops": Quantity("Network", "GFLOPs", score=False),
     "step_gflops": Quantity("Training step", "GFLOPs", score=False),
     "layer_gflops": Quantity("As the papers count", "GFLOPs", score=False),
+    "device_hours": Quantity("Pre-training", "device-hours", score=False),
     "images_per_s": Quantity("Speed", "images/s", 1, score=False),
     "step_time": Quantity("Time of a step", "× MAE", score=False),
     "memory_mib": Quantity("Memory", "MiB", 0, score=False),

@@ -15,6 +15,7 @@ from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, by_reference, comparisons, overall
+from leaderboard.costs.pareto import CostAxis, cost_axes
 from leaderboard.curves import curves
 from leaderboard.evaluations.scatter import Scatter
 from leaderboard.page import SCHEMA
@@ -99,8 +100,14 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "comparisons": _tests(board, comparisons, leaderboard.correction),
         "overall": _tests(board, overall, leaderboard.correction),
         "notes": board_notes(board, leaderboard.correction),
+        "cost_axes": [_cost_axis(axis) for axis in cost_axes(board, leaderboard.costs)],
         **(_evaluation(board) if board.is_evaluation else {}),
     }
+
+
+def _cost_axis(axis: CostAxis) -> dict[str, Any]:
+    names = ("id", "title", "unit", "digits", "definition", "higher_is_better", "values")
+    return _fields(axis, *names)
 
 
 def _evaluation(board: Board) -> dict[str, Any]:
@@ -151,7 +158,10 @@ def _row(row: Row, columns: Sequence[Column], protocol: str) -> dict[str, Any]:
     average = row.average_rank
     names = ("id", "method", "title", "family", "pretraining", "paper", "origin", "source")
     return {
-        **_fields(row, *names, "complete"),
+        **_fields(row, *names),
+        "complete": all(
+            cell is not None for cell, column in zip(row.cells, columns) if column.score
+        ),
         "average_rank": None
         if average is None
         else {"mean": average.mean, "std": average.std, "low": low, "high": high},

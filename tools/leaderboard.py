@@ -132,10 +132,12 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     """The leaderboard, the pictures of its page, and the number of unlisted folders."""
     titled = {"title": options.title} if options.title else {}
     if options.published:
+        from benchmark.method_costs import read_costs
         from leaderboard.build import published_leaderboard
         from leaderboard.published import read_tables
 
-        tables, choices = read_tables(), {"correction": options.correction, **titled}
+        choices = {"correction": options.correction, "costs": read_costs(), **titled}
+        tables = read_tables()
         return published_leaderboard(tables, reference=options.reference, **choices), [], 0
     from benchmark.results.store import scan_results
 

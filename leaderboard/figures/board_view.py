@@ -37,7 +37,7 @@ class BoardView:
 
     Attributes:
         spec: the board as in the file.
-        rows, columns: those to draw; rows in the order of the file.
+        rows, columns: those to draw, by default all rows, in the order of the file, and all scores.
         reference: id of the row that the others are compared with; None without tests.
         correction: that of the verdicts, a key of `P_KEYS`.
     """
@@ -53,7 +53,9 @@ class BoardView:
         self.spec = spec
         self.correction = data.get("correction", "holm")
         self.rows = self._select(spec["rows"], rows, "row")
-        self.columns = self._select(spec["columns"], columns, "column")
+        # Costs beside scores have a figure of their own.
+        scored = [column["id"] for column in spec["columns"] if column.get("score", True)]
+        self.columns = self._select(spec["columns"], columns or scored, "column")
         self._index = {column["id"]: index for index, column in enumerate(spec["columns"])}
         self.reference = self._reference(reference, data["reference"])
 

@@ -51,7 +51,7 @@ def draw_ranks(board: BoardView, width: float) -> list[Figure]:
         label_rows(axis, [names[index] for index in part], [bold[index] for index in part])
         axis.grid(axis="x")
         axis.set_xlim(min(0.5, min(ends) - 0.3), max(ends) + 0.5)
-        count = len(board.spec["columns"])
+        count = sum(column.get("score", True) for column in board.spec["columns"])
         axis.set_xlabel(
             first_fit(
                 [f"Average rank over {count} columns (1 is best)", "Average rank (1 is best)"],

@@ -30,8 +30,10 @@ class Board {
     this.families = spec.families;
     this.correction = CORRECTIONS[data.correction || "holm"];
     this.leaked = this.rows.some((row) => row.cells.some((cell) => cell?.leakage));
-    const measured = this.rows.filter((row) => row.origin === "measured");
-    this.methods = new Set(measured.map((row) => row.method));
+    this.costAxes = spec.cost_axes || [];
+    // Costs are those of the rows that compete, not of published ones beside measured ones.
+    const own = this.rows.filter((row) => this.origin !== "both" || row.origin === "measured");
+    this.methods = new Set(own.map((row) => row.method));
     this.row = new Map(this.rows.map((row) => [row.id, row]));
     this.order = new Map(this.rows.map((row, index) => [row.id, index]));
     this.columnIndex = new Map(this.columns.map((column, index) => [column.id, index]));

@@ -6,20 +6,21 @@ function hasCosts(board, costs) {
   return (costs?.rows || []).some((row) => board.methods.has(row.method));
 }
 
-/** The costs of the measured rows of a board, as a plain table. */
+/** The costs of the competing rows of a board, as a plain table. */
 function costsSection(board, costs) {
   const numbers = costs.columns.map((column, index) => index + 1);
   const heads = costs.columns.map((column) => withUnit(column.label, column.unit));
-  const measured = costs.rows.some((row) => row.conditions);
-  const rows = costs.rows
-    .filter((row) => board.methods.has(row.method))
-    .map((row) => [
-      row.title,
-      ...costs.columns.map(({ metric, digits }) => fixed(row.values[metric], digits)),
-      ...(measured ? [row.conditions || NONE] : []),
-    ]);
-  const last = measured ? ["Measured on"] : [];
-  const table = plainTable(["Method", ...heads, ...last], rows, { numbers });
+  const known = costs.rows.filter((row) => board.methods.has(row.method));
+  const sources = [
+    ["Measured on", (row) => row.conditions],
+    ["Pre-trained on", (row) => row.pretrained_on],
+  ].filter(([, text]) => known.some(text));
+  const rows = known.map((row) => [
+    row.title,
+    ...costs.columns.map(({ metric, digits }) => fixed(row.values[metric], digits)),
+    ...sources.map(([, text]) => text(row) || NONE),
+  ]);
+  const table = plainTable(["Method", ...heads, ...sources.map(([head]) => head)], rows, { numbers });
   const meanings = costs.columns.map(({ label, unit, definition }) => [
     withUnit(label, unit),
     definition,

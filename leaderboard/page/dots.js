@@ -116,7 +116,9 @@ function dotPlot(board, key, state, width, popover) {
 
 /** The diagrams of one dataset at a time, or the average rank; the filters of the table apply. */
 function dotsSection(board, store, popover) {
-  const datasets = new Map(board.columns.map((column) => [column.dataset, column.dataset_title]));
+  const scored = board.columns.filter((column) => column.score !== false);
+  const shownColumns = scored.length ? scored : board.columns;
+  const datasets = new Map(shownColumns.map((column) => [column.dataset, column.dataset_title]));
   const ranked = board.rows.some((row) => row.average_rank) ? [[RANK, "Average rank"]] : [];
   const options = [...datasets, ...ranked, ["all", "All columns"]];
   const select = choice(options, (value) => store.set({ plot: value }));
@@ -125,7 +127,7 @@ function dotsSection(board, store, popover) {
   let shown = null;
   const keysOf = (plot) => {
     if (plot === RANK) return [RANK];
-    return board.columns.filter((c) => plot === "all" || c.dataset === plot).map((c) => c.id);
+    return shownColumns.filter((c) => plot === "all" || c.dataset === plot).map((c) => c.id);
   };
   const cardOf = (key) => {
     const column = board.columns[board.columnIndex.get(key)];

@@ -46,6 +46,14 @@ function seedFacts(cell, digits) {
   return [el("ul", { class: "seeds" }, ...items)];
 }
 
+/** Interval and number of seeds; a cost has none. */
+function seedNumber(cell, digits) {
+  return [
+    ...fact("95 % CI", interval(cell.ci_low, cell.ci_high, fixed, digits)),
+    ...fact("Seeds", cell.n === null ? "not stated" : `n = ${cell.n}`),
+  ];
+}
+
 /** Everything behind the cell of a row in a column, against a reference row or null. */
 function cellFacts(board, row, index, reference) {
   const [cell, column] = [row.cells[index], board.columns[index]];
@@ -60,8 +68,7 @@ function cellFacts(board, row, index, reference) {
       "dl",
       { class: "facts" },
       ...fact(cell.std === null ? "Value" : "Mean ± std", plusMinus(cell.mean, cell.std, digits)),
-      ...fact("95 % CI", interval(cell.ci_low, cell.ci_high, fixed, digits)),
-      ...fact("Seeds", cell.n === null ? "not stated" : `n = ${cell.n}`),
+      ...(column.score === false ? [] : seedNumber(cell, digits)),
       ...fact("Rank, all rows", cell.place ? `${cell.place}` : ""),
       ...fact("Rank, complete rows", cell.rank ? `${cell.rank}` : ""),
       ...fact("On par with the best", best),

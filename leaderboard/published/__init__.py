@@ -21,8 +21,8 @@ from leaderboard.statistics import Summary
 
 FOLDER = Path(__file__).parent
 
-#: Published metrics for which lower is better; for all others higher is.
-LOWER_IS_BETTER = ("davies_bouldin",)
+#: Published metrics for which lower is better, costs among them; for all others higher is.
+LOWER_IS_BETTER = ("davies_bouldin", "params_m", "gflops", "seconds_per_epoch", "pretraining_hours")
 
 _SCORES = {
     "dsc": "dsc/per-image-mean/empty=1/native-size/v1",

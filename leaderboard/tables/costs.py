@@ -1,78 +1,63 @@
-"""What the rows of a leaderboard cost: counted parameters and FLOPs, measured speed and memory."""
+"""The table of the costs of all methods of a leaderboard."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmark.method_costs import MethodCosts
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS
-
-#: Metric → what it is, in the order of print; see `benchmark.method_costs.MethodCosts`.
-DEFINITIONS = {
-    "network_m": "parameters of the exported encoder, or of the network trained from scratch",
-    "trained_m": "parameters the pre-training trains",
-    "total_m": "parameters in memory while pre-training, frozen networks and teachers included",
-    "network_gflops": "forward pass of the network on one image of 224×224",
-    "step_gflops": "forward pass of the pre-training loss, per frame",
-    "layer_gflops": "the same by the rules of the papers' tables",
-    "images_per_s": "training step, measured",
-    "step_time": "time of a training step divided by that of MAE, measured",
-    "memory_mib": "weights, gradients, moments and activations of a training step, measured",
-}
-_PASSES = ("network", "step", "layer")
-MEASURED = ("images_per_s", "step_time", "memory_mib")
+from leaderboard.costs.values import (
+    BENCHED,
+    DEFINITIONS,
+    MEASURED,
+    CostRow,
+    condition_of,
+    cost_values,
+)
 
 NOTE = (
-    "Costs are those at paper scale, whatever the scale of the runs. Parameters and FLOPs are "
-    "counted, speed and memory were measured where the table says; see docs/costs.md."
+    "Parameters and FLOPs are counted from the configs, speed and memory were measured by "
+    "tools/bench.py where the table says, all at paper scale unless it says otherwise, whatever "
+    "the scale of the runs. Pre-training times are those of the runs behind the scores. Costs of "
+    "different devices do not compare; see docs/costs.md."
 )
 
 
-def cost_values(costs: MethodCosts) -> dict[str, float]:
-    """Metric → value in the unit of `METRICS`, without what is not known."""
-    values: dict[str, float | None] = {
-        **{f"{name}_m": getattr(costs, name) for name in ("network", "trained", "total")},
-        **{f"{name}_gflops": getattr(costs, f"{name}_flops") for name in _PASSES},
-    }
-    scaled = {
-        name: value / (1e6 if name.endswith("_m") else 1e9)
-        for name, value in values.items()
-        if value is not None
-    }
-    for speed in costs.measured[:1]:
-        numbers = (speed.images_per_s, speed.relative_to_mae, speed.peak_memory_mb)
-        scaled |= dict(zip(MEASURED, numbers))
-    return scaled
-
-
-def conditions(costs: MethodCosts) -> str:
+def bench_conditions(row: CostRow) -> str:
     """What speed and memory were measured on; empty where they were not."""
-    return next((speed.conditions for speed in costs.measured), "")
+    return condition_of(row, BENCHED[0])
 
 
-def cost_metrics(costs: Iterable[MethodCosts]) -> list[str]:
+def pretrained_on(row: CostRow) -> str:
+    """The devices of the pre-training, and of how many runs its time is the mean."""
+    if row.pretraining is None:
+        return ""
+    runs = row.pretraining.encoders
+    return row.pretraining.devices + (f" (mean of {runs} runs)" if runs > 1 else "")
+
+
+def cost_metrics(rows: Iterable[CostRow]) -> list[str]:
     """The metrics that any of them has, in the order of print."""
-    known = {name for one in costs for name in cost_values(one)}
+    known = {name for row in rows for name in cost_values(row)}
     return [name for name in DEFINITIONS if name in known]
 
 
 def cost_data(leaderboard: Leaderboard) -> dict[str, Any]:
     """The table for ``leaderboard.json``: columns, and per method its values."""
-    metrics = cost_metrics(row.costs for row in leaderboard.costs)
     return {
         "note": NOTE,
         "columns": [
             {"metric": name, "definition": DEFINITIONS[name], **METRICS[name]._asdict()}
-            for name in metrics
+            for name in cost_metrics(leaderboard.costs)
         ],
         "rows": [
             {
                 "method": row.method,
                 "title": row.title,
-                "values": cost_values(row.costs),
-                "conditions": conditions(row.costs),
+                "values": cost_values(row),
+                "conditions": bench_conditions(row),
+                "pretrained_on": pretrained_on(row),
             }
             for row in leaderboard.costs
         ],
@@ -88,12 +73,12 @@ def cost_lines(leaderboard: Leaderboard) -> list[Mapping[str, object]]:
             "method": row.method,
             "title": row.title,
             "origin": "measured" if name in MEASURED else "counted",
-            "source": conditions(row.costs) if name in MEASURED else None,
+            "source": condition_of(row, name) or None,
             "metric": name,
             "definition": DEFINITIONS[name],
             "unit": METRICS[name].unit,
             "mean": value,
         }
         for row in leaderboard.costs
-        for name, value in cost_values(row.costs).items()
+        for name, value in cost_values(row).items()
     ]

@@ -6,17 +6,17 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
 from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
 from leaderboard.comparisons import Comparison, comparisons, overall
+from leaderboard.costs.values import CostRow, cost_values
 from leaderboard.evaluations.details import Detail
 from leaderboard.evaluations.overview import TITLE as RANKS_TITLE
 from leaderboard.evaluations.scatter import TITLE as SCATTER_TITLE
 from leaderboard.statistics import p_number
-from leaderboard.tables.costs import MEASURED, conditions, cost_metrics, cost_values
+from leaderboard.tables.costs import bench_conditions, cost_metrics, pretrained_on
 from leaderboard.tables.numbers import difference_text, mean_std, rounded
 
 #: Marks a row that is not separable from the best of its column.
@@ -108,7 +108,7 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
     if grids := overview_grids(leaderboard):
         printed.insert(after_main, Section("Overview", None, grids, "overview"))
     if leaderboard.costs:
-        printed.append(Section("Costs", None, (_costs(leaderboard),)))
+        printed.append(Section("Costs", None, (_costs(leaderboard),), "costs"))
     if leaderboard.records:
         printed.append(Section("Provenance", None, (_provenance(leaderboard.records),)))
     return printed
@@ -116,7 +116,7 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
 
 def _score_entry(cell: Cell | None, column: Column) -> Entry:
     if cell is None:
-        return Entry("")
+        return Entry("" if column.score else "—")
     rank = "" if cell.rank is None else f" [{cell.rank}]"
     tier = TIER_MARK if cell.tier == 1 and cell.place > 1 else ""
     text = mean_std(cell.summary, column.digits)
@@ -288,22 +288,22 @@ def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
 
 def _costs(leaderboard: Leaderboard) -> Grid:
     """One line per method whose costs are known."""
-    metrics = cost_metrics(row.costs for row in leaderboard.costs)
+    metrics = cost_metrics(leaderboard.costs)
     heads = [f"{METRICS[name].label}, {METRICS[name].unit}".rstrip(", ") for name in metrics]
-    with_conditions = any(name in MEASURED for name in metrics)
+    texts: dict[str, Callable[[CostRow], str]] = {
+        "Method": lambda row: row.title,
+        "Id": lambda row: row.method,
+        "Measured on": bench_conditions,
+        "Pre-trained on": pretrained_on,
+    }
+    words = {name: text for name, text in texts.items() if any(map(text, leaderboard.costs))}
 
-    def line(method: str, title: str, costs: MethodCosts) -> tuple[Entry, ...]:
-        values = cost_values(costs)
-        texts = [title, method, *([conditions(costs) or "—"] if with_conditions else [])]
-        texts += [
-            rounded(values[name], METRICS[name].digits) if name in values else "—"
-            for name in metrics
-        ]
-        return tuple(map(Entry, texts))
+    def line(row: CostRow) -> tuple[Entry, ...]:
+        values = cost_values(row)
+        numbers = (rounded(values[m], METRICS[m].digits) if m in values else "—" for m in metrics)
+        return tuple(map(Entry, (*(text(row) or "—" for text in words.values()), *numbers)))
 
-    words = ("Method", "Id", *(("Measured on",) if with_conditions else ()))
-    rows = tuple(line(*row) for row in leaderboard.costs)
-    return Grid("", (*words, *heads), len(words), rows)
+    return Grid("", (*words, *heads), len(words), tuple(map(line, leaderboard.costs)))
 
 
 def _provenance(records: Sequence[RunRecord]) -> Grid:

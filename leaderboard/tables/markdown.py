@@ -80,7 +80,8 @@ def short_table(leaderboard: Leaderboard) -> str:
     others = [b for b in main[1:] if b.task != first.task and b.protocol == first.protocol]
     first_metric: dict[str, int] = {}
     for index, column in enumerate(first.columns):
-        first_metric.setdefault(column.dataset, index)
+        if column.score:
+            first_metric.setdefault(column.dataset, index)
     competing = [row for row in first.rows if not row.context]
     rows = competing[:SHORT]
     header = ["Method", "Pre-training", *(f"Rank: {b.title.lower()}" for b in [first, *others])]

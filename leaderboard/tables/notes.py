@@ -38,7 +38,8 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
         )
     if not all(column.score for board in boards for column in board.columns):
         notes.append(
-            "Costs and numbers of images are no scores: they are neither ranked nor tested."
+            "Costs and numbers of images are no scores: they are neither ranked nor tested. A dash "
+            "stands for what is not known."
         )
     if any(cell and cell.tier for board in boards for row in board.rows for cell in row.cells):
         notes.append(
@@ -150,7 +151,11 @@ def _test_notes(board: Board, correction: str) -> list[str]:
     if sizes:
         listed = ", ".join(f"{title} {size}" for title, size in sizes.items())
         notes.append(f"Size of the family: {listed}.")
-    missing = [column.title for column, cell in zip(board.columns, reference.cells) if cell is None]
+    missing = [
+        column.title
+        for column, cell in zip(board.columns, reference.cells)
+        if cell is None and column.score
+    ]
     if missing and board.origin != "published":
         notes.append(f"Not tested, as {reference.title} has no results: {', '.join(missing)}.")
     return notes
