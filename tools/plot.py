@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
         "--columns", nargs="+", default=[], metavar="ID", help="for example arcade_v/dsc"
     )
     parser.add_argument("--curves", nargs="+", default=[], metavar="ID", help="ids of curves")
+    parser.add_argument("--cost", metavar="ID", help="for example step_gflops (costs)")
     parser.add_argument("--term", default="loss", help="logged term (training; default: loss)")
     parser.add_argument(
         "--width", type=float, default=180.0, metavar="MM", help="width in mm (default: 180)"
@@ -63,7 +64,7 @@ def main() -> None:
     if args.kind == "training":
         figures = draw_training(args.source, args.term, args.width)
     else:
-        names = ("board", "reference", "rows", "columns", "curves", "width")
+        names = ("board", "reference", "rows", "columns", "curves", "width", "cost")
         choice = Choice(**{name: getattr(args, name) for name in names})
         figures = draw(args.kind, read_board_data(args.source[0]), choice)
     for out, figure in zip(numbered(args.out, len(figures)), figures):

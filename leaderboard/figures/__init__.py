@@ -22,6 +22,7 @@ KINDS = {
     "significance": "p-values and differences of every row against the reference",
     "pairs": "the same for all pairs of rows, over datasets",
     "curves": "label efficiency, few labels, corruptions and scaling",
+    "costs": "scores against costs, with the Pareto front",
     "frozen": "scores of frozen features against those after fine-tuning",
     "training": "a logged term of pre-training runs",
 }
@@ -36,6 +37,7 @@ class Choice:
         reference: row or method to compare with; None for the board's own.
         rows, columns, curves: ids; empty for all.
         width: width of the figure in mm.
+        cost: id of a cost; None for the first of the board.
     """
 
     board: str | None = None
@@ -44,6 +46,7 @@ class Choice:
     columns: Sequence[str] = ()
     curves: Sequence[str] = ()
     width: float = 180.0
+    cost: str | None = None
 
 
 def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Figure]:
@@ -60,6 +63,7 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Fig
     from leaderboard.figures.board_view import BoardView, choose_board
     from leaderboard.figures.critical_difference import draw_critical_difference
     from leaderboard.figures.dot_plot import draw_dot_plot
+    from leaderboard.figures.pareto import draw_pareto
     from leaderboard.figures.ranks import draw_ranks
 
     # Kind → the function, whether a board has what it shows, and what that is.
@@ -83,6 +87,13 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Fig
             significance.draw_significance,
             lambda b: b["comparisons"] or b["overall"],
             "tests",
+        ),
+        "costs": (
+            lambda board, width: draw_pareto(
+                board, choice.cost, board.columns[0] if choice.columns else None, width
+            ),
+            lambda b: b.get("cost_axes"),
+            "costs that differ",
         ),
         "pairs": (significance.draw_pairs, lambda b: b["overall"], "tests over datasets"),
     }

@@ -89,7 +89,12 @@ def label_lines(
         )
 
 
-def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequence[str]) -> bool:
+def label_points(
+    axis: Axes,
+    points: Sequence[tuple[float, float]],
+    titles: Sequence[str],
+    lines: Sequence[tuple[tuple[float, float], tuple[float, float]]] = (),
+) -> bool:
     """Name every point beside it, where the name covers no other point or name.
 
     A thin line leads to a name that had to move away from its point. The limits and the place of
@@ -97,6 +102,7 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequ
 
     Args:
         points: (x, y) in the units of the axes.
+        lines: ends of horizontal and vertical lines that no name may cover either.
 
     Returns:
         Whether there was room for all names.
@@ -106,6 +112,7 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float]], titles: Sequ
     size = renderer.points_to_pixels(_OFFSET / 2)
     places = axis.transData.transform(points)
     taken = [Bbox([place - size, place + size]) for place in places]
+    taken += [Bbox(np.sort(axis.transData.transform(ends), axis=0)).padded(1) for ends in lines]
     # Crowded points choose first: they have the fewest free sides.
     crowd = np.linalg.norm(places[:, None] - places, axis=-1) < 20 * size
     leaders, free = [], True

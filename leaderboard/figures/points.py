@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ from leaderboard.figures.layout import (
     widest,
     wrap,
 )
-from leaderboard.figures.style import BETTER, MUTED
+from leaderboard.figures.style import ACCENT, BETTER, MUTED
 from leaderboard.figures.text import shorten
 
 _LEFT, _ABOVE, _BELOW = 12.0, 6.0, 9.5  # mm around the axes
@@ -39,6 +40,9 @@ class PointPlot:
         ids: its id in the figure.
         x_label, y_label, heading: as printed.
         note: below the plot.
+        looks: of the points, as keywords of matplotlib; empty for the usual one.
+        lines: ends of horizontal and vertical lines between points.
+        prepare: sets scales and directions of the axes.
     """
 
     points: Sequence[tuple[float, float]]
@@ -48,13 +52,16 @@ class PointPlot:
     y_label: str
     heading: str
     note: str = ""
+    looks: Sequence[Mapping[str, Any]] = ()
+    lines: Sequence[tuple[tuple[float, float], tuple[float, float]]] = ()
+    prepare: Callable[[Axes], None] | None = None
 
 
 def draw_points(plot: PointPlot, width: float) -> list[Figure]:
     """Points with their names beside them or, where there is no room, numbers with a list below."""
     note = wrap(plot.note, width - 2 * MARGIN)
     figure, axis = _draw(plot, note, width, 0.0)
-    if label_points(axis, plot.points, [shorten(title, 26) for title in plot.titles]):
+    if label_points(axis, plot.points, [shorten(title, 26) for title in plot.titles], plot.lines):
         return [figure]
     numbers = [str(number) for number in range(1, len(plot.titles) + 1)]
     entries = [f"{number}  {title}" for number, title in zip(numbers, plot.titles)]
@@ -65,7 +72,7 @@ def draw_points(plot: PointPlot, width: float) -> list[Figure]:
     first = across * int((PAGE - used) / _ROW)
     head, rest = entries[:first], entries[first:]
     figure, axis = _draw(plot, note, width, _ROW * -(-len(head) // across))
-    label_points(axis, plot.points, numbers)
+    label_points(axis, plot.points, numbers, plot.lines)
     _list(figure, head, used - MARGIN, across, room)
     figures = [figure]
     for part in chunks(rest, across * int((PAGE - 2 * MARGIN) / _ROW)):
@@ -87,12 +94,17 @@ def _draw(plot: PointPlot, note: Sequence[str], width: float, below: float) -> t
     across = width - 2 * MARGIN - _LEFT
     down = used - 2 * MARGIN - _ABOVE - _BELOW - _ROW * len(note)
     axis = add_axes(figure, MARGIN + _LEFT, MARGIN + _ABOVE, across, down)
-    for (x, y), name in zip(plot.points, plot.ids):
-        axis.plot(x, y, marker="o", linestyle="", color=BETTER, gid=name)
+    for ends in plot.lines:
+        axis.plot(*zip(*ends), color=ACCENT, linewidth=0.8, zorder=1.8, gid="step")
+    looks = plot.looks or [{"color": BETTER}] * len(plot.points)
+    for (x, y), name, look in zip(plot.points, plot.ids, looks):
+        axis.plot(x, y, marker="o", linestyle="", gid=name, **look)
     axis.set_xlabel(fit(plot.x_label, across))
     axis.set_ylabel(fit(plot.y_label, down))
     axis.grid()
     axis.margins(0.12)
+    if plot.prepare is not None:
+        plot.prepare(axis)
     add_title(axis, plot.heading, across)
     for number, line in enumerate(note):
         top = MARGIN + _ABOVE + down + _BELOW + _ROW * number

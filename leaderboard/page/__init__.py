@@ -38,6 +38,7 @@ SCRIPTS = (
     "curves.js",
     "dots.js",
     "costs.js",
+    "pareto.js",
     "overview.js",
     "masks.js",
     "viewer.js",

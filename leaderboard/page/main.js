@@ -2,7 +2,8 @@
 // Builds the page: header, tabs, and the sections of each board when it is first shown.
 
 function datasetsOf(board) {
-  return new Set(board.columns.map((column) => column.dataset));
+  const columns = board.columns.filter((column) => column.score !== false);
+  return new Set(columns.map((column) => column.dataset));
 }
 
 /** The header: protocol, reference, and the numbers of methods, datasets and runs. */
@@ -109,6 +110,9 @@ function boardSections(board, boards, data, store, popover, details) {
   if (curves.length) parts.push(curvesSection(board, curves, store, popover));
   const pictures = (data.gallery || []).filter((entry) => belongs(entry.dataset, board, boards));
   if (pictures.length) parts.push(new Viewer(board, pictures, store));
+  if (board.costAxes.length && paretoScores(board).length) {
+    parts.push(paretoSection(board, store, popover));
+  }
   if (hasCosts(board, data.costs)) parts.push(costsSection(board, data.costs));
   parts.push(notesSection(board, data));
   return parts;

@@ -3,7 +3,7 @@
 
 const DEFAULTS = Object.freeze({
   board: "", sort: "rank", dir: "", ref: "", family: "", data: "", origin: "", q: "",
-  complete: "", clean: "", ranks: "", plot: "", set: "", image: "", a: "", b: "",
+  complete: "", clean: "", ranks: "", plot: "", score: "", cost: "", set: "", image: "", a: "", b: "",
 });
 const FILTERS = ["family", "data", "origin", "q", "complete", "clean"];
 
