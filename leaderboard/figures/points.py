@@ -59,7 +59,7 @@ class PointPlot:
 
 def draw_points(plot: PointPlot, width: float) -> list[Figure]:
     """Points with their names beside them or, where there is no room, numbers with a list below."""
-    note = wrap(plot.note, width - 2 * MARGIN)
+    note = wrap(plot.note, width - 2 * MARGIN - _LEFT)
     figure, axis = _draw(plot, note, width, 0.0)
     if label_points(axis, plot.points, [shorten(title, 26) for title in plot.titles], plot.lines):
         return [figure]
