@@ -58,9 +58,10 @@ def test_every_format_has_the_same_numbers(build, records, make_run):
     for title, numbers in EXPECTED.items():
         (line, *_) = (line for line in markdown if line.startswith(f"| {title} |"))
         assert [cell.strip() for cell in line.strip("|").split("|")[-4:]] == numbers
-        (line, *_) = (line for line in latex if line.startswith(f"{{}}{title} &"))
-        cells = line.removesuffix(r" \\").split(" & ")[-4:]
-        assert cells == [number.replace("—", "---") for number in numbers]
+        # One of the parts of a wide table.
+        parts = (line for line in latex if line.startswith(f"{{}}{title} &"))
+        ends = [line.removesuffix("*").removesuffix(r" \\").split(" & ")[-4:] for line in parts]
+        assert [number.replace("—", "---") for number in numbers] in ends
     lines = list(csv.DictReader(io.StringIO(to_csv(leaderboard))))
     of_cost = [one for one in lines if one["dataset"] == "cost" and one["row"] == "vasomim"]
     assert [one["metric"] for one in of_cost] == ["network_m", "device_hours", "images_per_s"]
