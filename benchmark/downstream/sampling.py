@@ -53,7 +53,11 @@ class TaskDataset:
         self.seed = seed
         self.items = labelled(folder, split, fraction, count, seed)
         self.samples = len(self.items if count is None else folder.splits[split])
-        super().__init__(pipeline=pipeline, test_mode=split != "train", **settings)
+        # mmengine's serialisation ends with a full garbage collection, a good part of a second in a
+        # process that has loaded its libraries; lists of this length need none.
+        super().__init__(
+            pipeline=pipeline, test_mode=split != "train", serialize_data=False, **settings
+        )
 
     def __getitem__(self, item: int | tuple[int, int]) -> Any:
         epoch, index = item if isinstance(item, tuple) else (0, item)
