@@ -70,11 +70,7 @@ def main() -> None:
     preview_cell(*cell, work, data, not args.print_config, counts, args.lora)
 
     with quiet_libraries():
-        from benchmark.downstream.cell import BenchmarkCell
         from benchmark.downstream.compose import compose
-        from benchmark.downstream.finetune import run_cell
-    from benchmark.training.checkpoints.run_files import cell_folder
-    from benchmark.training.config_source import print_config
 
     place = (args.scale, args.cfg_options, work, args.protocol, args.lora)
     config, card = compose(Path(args.configs), method, args.dataset, *place)
@@ -91,8 +87,15 @@ def main() -> None:
         # However they were set: scores of fewer labels or updates never stand in another column.
         columns[labelled_id(args.dataset, own.label_fraction, count, kind)] = own
     if args.print_config:
+        from benchmark.training.config_source import print_config
+
         print_config(own)
         return
+    with quiet_libraries():
+        from benchmark.downstream.cell import BenchmarkCell
+        from benchmark.downstream.finetune import run_cell
+    from benchmark.training.checkpoints.run_files import cell_folder
+
     cells = [
         BenchmarkCell(
             own,

@@ -6,10 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from benchmark.data.packs.layout import (
     ANATOMY,
@@ -25,6 +24,9 @@ from benchmark.errors import InputError
 from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
 from benchmark.files.locking import partial_folder
 from benchmark.schemas import validate
+
+if TYPE_CHECKING:  # imported where it is used: half a second, which reading a config need not take
+    import pandas as pd
 
 Indices = Sequence[int] | np.ndarray
 Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray]
@@ -134,6 +136,8 @@ class FramePack(Samples):
                 raise InputError(f"{path}: not a pack ({name} is missing)")
         manifest = read_json(path / MANIFEST)
         validate(PackManifest, manifest, path / MANIFEST)
+        import pandas as pd
+
         try:
             index = pd.read_parquet(path / INDEX)
         except (OSError, ValueError) as error:
@@ -198,6 +202,8 @@ class PackCollection(Samples):
     """
 
     def __init__(self, packs: Sequence[FramePack]) -> None:
+        import pandas as pd
+
         if not packs:
             raise InputError("no pack given")
         sizes = {pack.size for pack in packs}

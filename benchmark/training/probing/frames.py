@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +14,9 @@ from benchmark.data.packs import PackCollection, PackSubset
 from benchmark.data.views.crop import Crop, crop_bicubic, crop_nearest
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
+
+if TYPE_CHECKING:  # imported where it is used: half a second, which reading a config need not take
+    import pandas as pd
 
 _READ = 32
 """Frames that are read at once."""
@@ -67,6 +70,8 @@ def choose_frames(packs: PackCollection | PackSubset, count: int) -> tuple[np.nd
 
 def _spread(patients: pd.Series, rank: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
     """`count` of the rows in the order of `rank`, a second frame of a patient after all firsts."""
+    import pandas as pd
+
     frames = pd.DataFrame({"rank": rank[rows], "patient": patients.iloc[rows].to_numpy()})
     frames = frames.set_index(rows).sort_values("rank")
     frames["turn"] = frames.groupby("patient").cumcount()
