@@ -93,8 +93,10 @@ class ProcessPair:
         self.close()
 
     def _start(self) -> None:
-        # Forking would copy the state of torch's threads; so the children are spawned.
-        context = multiprocessing.get_context("spawn")
+        # Forking this process would copy the state of torch's threads. A process without any forks
+        # instead; it has loaded what takes longest, and nothing that depends on this project.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["timm", "torch.distributed.optim"])
         self._folder = tempfile.TemporaryDirectory()
         rendezvous = str(Path(self._folder.name) / "rendezvous")
         for rank in range(2):

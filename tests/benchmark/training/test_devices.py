@@ -6,7 +6,7 @@ import os
 import runpy
 import shutil
 import sys
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 
 import pytest
 import torch
@@ -57,7 +57,9 @@ def test_the_contract_is_tried_on_the_cpu(check, gpu, small_config, tmp_path):
 
 def test_so_are_its_two_processes(gpu, monkeypatch):
     inherited: list[str | None] = []
-    monkeypatch.setattr(SpawnProcess, "start", lambda _: inherited.append(os.environ.get(VARIABLE)))
+    monkeypatch.setattr(
+        ForkServerProcess, "start", lambda _: inherited.append(os.environ.get(VARIABLE))
+    )
     ProcessPair()._start()
     assert inherited == ["cpu", "cpu"]
 
