@@ -31,10 +31,10 @@ demo: $(READY)
 	PYTHON=$(CURDIR)/$(BIN)/python tools/demo.sh
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not page"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not page"
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not page"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu and not page"
 
 test-page: $(READY) browser
 	$(BIN)/python -m pytest -m page tests/leaderboard/page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -62,6 +63,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_collection_finish() -> None:
+    """Leave libraries and collected tests out of garbage collections, which some of them force."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -73,7 +80,10 @@ def pytest_terminal_summary(
 def _seed_all() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  # used by libraries
-    torch.manual_seed(0)
+    if torch.cuda.is_available():
+        torch.manual_seed(0)
+    else:  # as `seed_torch`: a stack trace for every test would take a millisecond
+        torch.default_generator.manual_seed(0)
 
 
 @pytest.hookimpl(tryfirst=True)

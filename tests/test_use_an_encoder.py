@@ -270,6 +270,7 @@ def test_the_folder_is_what_a_hub_wants(lab):
     assert names == ["README.md", "config.json", "model.safetensors"]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_onnx_files_of_encoder_and_segmentor(lab, run_tool, encoder):
     (commands,) = blocks("ONNX", "bash")

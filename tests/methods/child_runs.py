@@ -79,6 +79,14 @@ def finish(config: Config, folder: Path, **options: Any) -> int:
     return process.exitcode
 
 
+def finish_pair(config: Config, folder: Path, meet: Path) -> list[int]:
+    """Exit codes of a run in two processes, which join in the file `meet`."""
+    pair = [start(config, folder, pair=meet, rank=rank) for rank in range(2)]
+    for process in pair:
+        process.join(120)
+    return [process.exitcode for process in pair]
+
+
 def signal_at_step(step: int, number: signal.Signals, whole_group: bool = False) -> Before:
     """To be called in a child: have the run signalled when step `step`, from 1, begins."""
 

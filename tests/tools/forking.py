@@ -98,9 +98,17 @@ def main() -> None:
     from benchmark.openmmlab.quiet import quiet_libraries
 
     with quiet_libraries():
+        # What takes longest to import of what the tools import.
+        import matplotlib.pyplot
+        import sklearn.manifold
+
         import benchmark.downstream.finetune
+        import benchmark.downstream.frozen.cell
+        import benchmark.downstream.prediction.run
+        import benchmark.downstream.representation.analysis
         import benchmark.training.train
-    del benchmark
+        import leaderboard.build
+    del benchmark, leaderboard, matplotlib, sklearn
     json.dump([child(**job) for job in json.load(sys.stdin)], sys.stdout)
 
 

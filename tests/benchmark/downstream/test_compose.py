@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,23 +97,6 @@ def test_the_folder_of_another_data_set_is_refused():
         words = "there: prepared as synthetic_v; give --data the folder of dca1"
         with pytest.raises(InputError, match=words) if refused else nullcontext():
             refuse_other_dataset(CONFIGS, "dca1", folder)
-
-
-def test_segmentation_loads_neither_mmdet_nor_mmpretrain():
-    """Their models take longer to import than all the rest."""
-    program = (
-        "import sys\nfrom pathlib import Path\n"
-        "from benchmark.downstream.compose import compose\n"
-        "for method in ('mae', 'unet'):\n"
-        "    compose(Path('configs'), method, 'dca1', 'tiny', [], Path('work'))\n"
-        "print([name for name in ('mmdet', 'mmpretrain') if name in sys.modules])\n"
-        "compose(Path('configs'), 'mae', 'stenosis', 'tiny', [], Path('work'))\n"
-        "from mmdet.models.detectors import FasterRCNN"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_config_says_which_settings_are_the_methods(tmp_path):

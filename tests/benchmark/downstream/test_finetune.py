@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from child_runs import read_log
 from PIL import Image
 from sklearn.metrics import f1_score
 
@@ -86,18 +86,13 @@ def scores(cell: BenchmarkCell) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
 
 
-def steps(cell: BenchmarkCell) -> list[dict[str, Any]]:
-    lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
-
-
 def weights(cell: BenchmarkCell) -> dict[str, torch.Tensor]:
     return read_checkpoint(cell.folder / "epoch_2.pth").model
 
 
 def assert_same_run(one: BenchmarkCell, two: BenchmarkCell) -> None:
     """Equal to the last bit: losses of every step, weights, and the scores of every image."""
-    assert steps(one) == steps(two)
+    assert read_log(one.folder) == read_log(two.folder)
     first, second = weights(one), weights(two)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -159,7 +154,7 @@ def test_scores_are_those_of_the_trained_weights_at_native_size(finished, vessel
 
 def test_every_parameter_is_trained_at_its_rate(finished):
     """Cosine per epoch on the base rate; layer decay 0.75 over two blocks; no parameter missing."""
-    rates = [line["lr"] for line in steps(finished)]
+    rates = [line["lr"] for line in read_log(finished.folder)]
     assert rates == pytest.approx([0.03, 0.03, 0.015, 0.015])
     start = build_model(finished.config, seed=0)
     trained = weights(finished)
@@ -206,8 +201,8 @@ def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
     export_vit(tmp_path / "mae" / "pretrain", seed=1)
     changed = make_cell(tmp_path, options=("base_lr=0.1",))
     run_cell(changed)
-    assert steps(changed)[0]["loss"] == steps(finished)[0]["loss"]
-    assert steps(changed)[1]["loss"] != steps(finished)[1]["loss"]
+    assert read_log(changed.folder)[0]["loss"] == read_log(finished.folder)[0]["loss"]
+    assert read_log(changed.folder)[1]["loss"] != read_log(finished.folder)[1]["loss"]
     again = make_cell(tmp_path)
     run_cell(again, "always")
     assert_same_run(again, finished)
@@ -228,7 +223,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
         run_cell(cell)
     assert not cell.record.exists()
     assert [path.name for path in cell.folder.glob("*.pth")] == ["epoch_1.pth"]
-    assert len(steps(cell)) == 3
+    assert len(read_log(cell.folder)) == 3
     description = {**read_json(cell.folder / "run.json"), "started": "2020-01-01T00:00:00+00:00"}
     write_json(cell.folder / "run.json", description)
     record = run_cell(make_cell(tmp_path))

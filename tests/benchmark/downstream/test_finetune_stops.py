@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from child_runs import read_log
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.cell import BenchmarkCell
@@ -58,11 +59,6 @@ def signal_in_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopTestHook, "after_test_iter", signalled)
 
 
-def log(cell: BenchmarkCell) -> list[dict[str, Any]]:
-    lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
-
-
 def test_a_stopped_cell_ends_as_one_that_was_not(cell, before_step, monkeypatch, capsys):
     """Within the second epoch; then, when all is trained, in the test."""
     whole, cut = cell("whole"), cell("cut")
@@ -78,7 +74,7 @@ def test_a_stopped_cell_ends_as_one_that_was_not(cell, before_step, monkeypatch,
     assert "SIGTERM: stopped in the test" in capsys.readouterr().out
     assert not cut.record.exists()
     record = run_cell(cell("cut"))
-    assert log(cut) == log(whole)
+    assert read_log(cut.folder) == read_log(whole.folder)
     one, two = (read_checkpoint(c.folder / "epoch_2.pth").model for c in (whole, cut))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert record.metrics == read_record(whole.record).metrics

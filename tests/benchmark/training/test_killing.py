@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from child_runs import assert_same_end, finish, read_log, signal_at_step, start
+from child_runs import assert_same_end, finish, finish_pair, read_log, signal_at_step, start
 
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.distributed.signals import EXIT_STOPPED
@@ -178,11 +178,7 @@ def test_two_processes_accumulate_gradients(config, tmp_path):
     One process adds up four parts in turn, two exchange the sums of two.
     """
     assert finish(config("micro_batch=1"), tmp_path / "one") == 0
-    options = config("micro_batch=1")
-    pair = [start(options, tmp_path / "run", pair=tmp_path / "meet", rank=r) for r in range(2)]
-    for process in pair:
-        process.join(120)
-    assert [process.exitcode for process in pair] == [0, 0]
+    assert finish_pair(config("micro_batch=1"), tmp_path / "run", tmp_path / "meet") == [0, 0]
     losses = [[line["loss"] for line in read_log(tmp_path / run)] for run in ("one", "run")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert len(losses[0]) == len(losses[1]) > 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from child_runs import read_log
+from child_runs import finish_pair, read_log
 from mmengine.config import Config
 
 from benchmark.anatomy.unext import UNeXt
@@ -110,8 +110,16 @@ def test_resume_is_bit_identical(reference, small_config, tmp_path, monkeypatch)
     assert (folder / "encoder.safetensors").read_bytes() == expected
 
 
-def test_two_processes_equal_one(reference, work, root, small_options, tmp_path):
+def test_two_processes_equal_one(reference, small_config, tmp_path):
     """Two CPU processes with one part of the batch each: the same to the last bit."""
+    folder = tmp_path / "run"
+    assert finish_pair(small_config("vasomim"), folder, tmp_path / "meet") == [0, 0]
+    assert read_log(folder) == read_log(reference)
+    assert_same_state(folder, reference)
+
+
+@pytest.mark.slow
+def test_two_launched_processes_equal_one(reference, work, root, small_options, tmp_path):
     folder = tmp_path / "run"
     where = ("--scale", "tiny", "--work", str(work), "--work-dir", str(folder))
     options = ("--cfg-options", *small_options)

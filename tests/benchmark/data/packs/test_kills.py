@@ -73,6 +73,7 @@ def _killed_at_random(processes, out: Path, workers: int, kills: int, seed: int)
     build(VideoSource(), out, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ten_random_kills(tmp_path, processes, complete, workers):
     _killed_at_random(processes, tmp_path / "pack", workers, kills=10, seed=workers)

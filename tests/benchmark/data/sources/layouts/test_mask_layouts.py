@@ -14,7 +14,6 @@ from raw_layouts import picture, save
 from benchmark.data.formats.images import read_grayscale
 from benchmark.errors import InputError
 
-SPLIT_OF = {"train": "train", "val": "val", "test": "test"}
 NUMBERS = {"train": range(4), "val": range(4, 6), "test": range(6, 9)}
 LAYOUTS = {
     "inside": "{split}/images|{split}/masks",
