@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.results import RunRecord, config_hash, path_of
+from benchmark.results import Example, RunRecord, config_hash, path_of
+from benchmark.results.examples import SUFFIX, pack_examples
 from benchmark.speed.timing import TimingRow, compare, show_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,8 @@ _DATASETS = {
 }
 _IMAGES = 20
 _LAYERS = 100
+#: Height and width of the example pictures: the largest that a run keeps.
+_SIDE = 256
 
 #: The baseline: a table of all values, mean and standard deviation of every cell, and a paired
 #: t-test of every cell against the reference. It checks nothing, corrects nothing, ranks nothing.
@@ -56,24 +59,71 @@ cells.to_csv(out)
 """
 
 
-def make_results(folder: Path, methods: int, datasets: int, seeds: int) -> int:
+def make_results(folder: Path, methods: int, datasets: int, seeds: int, examples: int = 0) -> int:
     """Write random but valid result files below `folder`, the same for equal arguments.
 
-    Methods are ``method00``, …; the files are as large as those of real runs. Returns their number.
+    Methods are ``method00``, …; the files are as large as those of real runs.
+
+    Args:
+        examples: example predictions beside every record, the same for all seeds of a method.
+
+    Returns the number of records.
     """
     generator = np.random.default_rng(0)
     names = [*_DATASETS, *(f"extra{number}" for number in range(datasets))][:datasets]
     for method in range(methods):
-        for dataset in names:
+        for place, dataset in enumerate(names):
+            task, _ = _task(dataset)
+            made = [_example(task, place * examples + k, method) for k in range(examples)]
+            kept = pack_examples(made) if made else None
             for seed in range(seeds):
-                _write_result(folder, f"method{method:02d}", dataset, seed, generator)
+                _write_result(folder, f"method{method:02d}", dataset, seed, generator, kept)
     return methods * len(names) * seeds
 
 
+def _task(dataset: str) -> tuple[str, tuple[str, ...]]:
+    return _DATASETS.get(dataset, ("segmentation", ("dsc",)))
+
+
+def _example(task: str, image: int, method: int) -> Example:
+    """A frame with a vessel, as large in a file as an angiogram, and what a method says of it."""
+    generator = np.random.default_rng(image)
+    y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
+
+    def vessel(shift: float) -> np.ndarray:
+        centre = 0.5 + 0.2 * np.sin(6 * y + image + shift)
+        return np.abs(x - centre) < 0.03
+
+    background = 150 + 40 * np.cos(3 * x + image) * np.cos(4 * y)
+    clean = background - 60 * vessel(0)
+    noise = generator.normal(0, 4, (_SIDE + 1, _SIDE + 1))
+    # The mean of four neighbours: X-ray detectors blur, and JPEG takes as much as of angiograms.
+    frame = clean + (noise[1:, 1:] + noise[:-1, 1:] + noise[1:, :-1] + noise[:-1, :-1]) / 4
+    grey = [picture.clip(0, 255).astype(np.uint8) for picture in (frame, clean)]
+    name = f"image{image % _IMAGES:03d}"
+    if task == "segmentation":
+        masks = (vessel(0), vessel(0.01 * (method + 1)))
+        return Example(name, grey[0], *(mask.astype(np.uint8) for mask in masks))
+    if task == "denoising":
+        share = 1 / (method + 2)
+        mixed = share * frame + (1 - share) * clean
+        return Example(name, *grey, mixed.clip(0, 255).astype(np.uint8))
+    truth = np.array([[90, 90, 140, 130, 0]], dtype=np.float32)
+    found = truth + np.float32(method)
+    found[:, 4] = 0
+    scores = np.full((len(found), 1), 0.9, dtype=np.float32)
+    return Example(name, grey[0], truth, np.hstack([found, scores]))
+
+
 def _write_result(
-    folder: Path, method: str, dataset: str, seed: int, generator: np.random.Generator
+    folder: Path,
+    method: str,
+    dataset: str,
+    seed: int,
+    generator: np.random.Generator,
+    examples: bytes | None,
 ) -> None:
-    task, metrics = _DATASETS.get(dataset, ("segmentation", ("dsc",)))
+    task, metrics = _task(dataset)
     scores = {metric: generator.normal(70, 3, _IMAGES).clip(0, 100) for metric in metrics}
     lines = [",".join(("image", "patient", *metrics))]
     for index in range(_IMAGES):
@@ -112,11 +162,15 @@ def _write_result(
         finished="2026-01-02T03:04:05",
         git={"commit": "0" * 40, "dirty": False},
         per_image={"file": f"seed{seed}.csv", "sha256": files.sha256_bytes(table)},
+        examples=examples
+        and {"file": f"seed{seed}{SUFFIX}", "sha256": files.sha256_bytes(examples)},
     )
     path = path_of(record, folder)
     # Without fsync: thousands of temporary files.
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".csv").write_bytes(table)
+    if examples:
+        path.with_suffix(SUFFIX).write_bytes(examples)
     text = json.dumps(record.model_dump(), indent=2, sort_keys=True)
     path.write_text(text, encoding="utf-8")
 
