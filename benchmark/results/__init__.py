@@ -20,7 +20,7 @@ from benchmark.results.dataset_ids import (
     read_dataset_id,
     split_of_patches,
 )
-from benchmark.results.examples import Example, read_examples
+from benchmark.results.examples import Example, StoredExamples, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
 from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
 from benchmark.results.schema import SCHEMA, EncoderIdentity, RunRecord
@@ -45,6 +45,7 @@ __all__ = [
     "MergeStep",
     "RunRecord",
     "ScannedRecords",
+    "StoredExamples",
     "apply_step",
     "collect_provenance",
     "command_line",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,42 +74,87 @@ def read_examples(path: Path | str) -> list[Example]:
     entry = data.get("examples") if isinstance(data, dict) else None
     if entry is None:
         return []
-    file = path.with_suffix(SUFFIX)
-    if not isinstance(entry, dict) or entry.get("file") != file.name or not file.exists():
-        raise InputError(f"{path}: key 'examples.file': {file.name} is missing beside it")
-    content = files.read_regular(file, _MAX_BYTES)
-    if files.sha256_bytes(content) != entry.get("sha256"):
-        raise InputError(f"{path}: key 'examples.sha256' is not the hash of {file.name}")
-    try:
-        return _unpack_examples(content, detection=data.get("task") == "detection")
-    # zipfile and numpy raise all kinds of exceptions for hand-made files.
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{file}: holds no examples ({reason:.200})") from None
+    listed = entry if isinstance(entry, dict) else {}
+    detection = data.get("task") == "detection"
+    stored = StoredExamples(path, listed.get("file"), listed.get("sha256"), detection)
+    return [
+        Example(image, *(stored.read(part, index) for part in _PARTS))
+        for index, image in enumerate(stored.images)
+    ]
 
 
-def _unpack_examples(content: bytes, detection: bool) -> list[Example]:
-    import numpy as np
+class StoredExamples:
+    """A file of examples, of which only the parts that are asked for are decompressed.
 
-    # numpy would return a bare array for an .npy file, so this has to be a zip archive.
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES >> 20} MiB")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        found = [
-            Example(str(image), *(arrays[f"{part}_{index}"] for part in _PARTS))
-            for index, image in enumerate(arrays["images"])
-        ]
-    for example in found:
-        if not _is_image(example.frame):
-            raise ValueError(f"the frame of {example.image} is not an image")
-        for part in _PARTS[1:]:
-            array = getattr(example, part)
-            if detection and not _are_boxes(array, _BOX_COLUMNS[part]):
-                raise ValueError(f"the {part} of {example.image} are not boxes")
-            if not detection and not (_is_image(array) and array.shape == example.frame.shape):
-                raise ValueError(f"the {part} of {example.image} does not match its frame")
-    return found
+    Attributes:
+        images: the ids of its images.
+    """
+
+    def __init__(self, path: Path, file: object, sha256: object, detection: bool) -> None:
+        """
+        Args:
+            path: the record's JSON file.
+            file, sha256: name and hash of the file, as the record lists them.
+            detection: whether truth and prediction are boxes.
+
+        Raises:
+            InputError: the file is missing, was changed, or does not hold examples.
+        """
+        self._file, self._detection = path.with_suffix(SUFFIX), detection
+        if file != self._file.name or not self._file.exists():
+            raise InputError(f"{path}: key 'examples.file': {self._file.name} is missing beside it")
+        content = files.read_regular(self._file, _MAX_BYTES)
+        if files.sha256_bytes(content) != sha256:
+            raise InputError(f"{path}: key 'examples.sha256' is not the hash of {self._file.name}")
+        with self._naming():
+            self._archive = zipfile.ZipFile(io.BytesIO(content))
+            if sum(member.file_size for member in self._archive.infolist()) > _MAX_BYTES:
+                raise ValueError(f"more than {_MAX_BYTES >> 20} MiB")
+            self.images = [str(image) for image in self._array("images")]
+
+    def read(self, part: str, index: int) -> np.ndarray:
+        """``frame``, ``truth`` or ``prediction`` of the image at this index; see `Example`.
+
+        Raises:
+            InputError: it is not what the task calls for.
+        """
+        image = self.images[index]
+        with self._naming():
+            array = self._array(f"{part}_{index}")
+            if part == "frame":
+                if not _is_image(array):
+                    raise ValueError(f"the frame of {image} is not an image")
+            elif self._detection:
+                if not _are_boxes(array, _BOX_COLUMNS[part]):
+                    raise ValueError(f"the {part} of {image} are not boxes")
+            elif not (_is_image(array) and array.shape == self._shape(f"frame_{index}")):
+                raise ValueError(f"the {part} of {image} does not match its frame")
+        return array
+
+    def _array(self, name: str) -> np.ndarray:
+        import numpy as np
+
+        with self._archive.open(f"{name}.npy") as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Shape of an array, whose numbers are not decompressed."""
+        import numpy as np
+
+        with self._archive.open(f"{name}.npy") as member:
+            # `numpy.savez_compressed` writes other versions for names of fields only.
+            if np.lib.format.read_magic(member) != (1, 0):
+                raise ValueError(f"{name} is not an array of numbers")
+            return np.lib.format.read_array_header_1_0(member)[0]
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        # zipfile and numpy raise all kinds of exceptions for hand-made files.
+        try:
+            yield
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise InputError(f"{self._file}: holds no examples ({reason:.200})") from None
 
 
 def _is_image(array: np.ndarray) -> bool:
