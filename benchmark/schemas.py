@@ -76,8 +76,9 @@ def validate(
     except ValidationError as error:
         raise InputError(f"{where}: {_summary(model, error)}") from None
     if complete:
+        given = instance.model_fields_set | model.later
         for name, field in model.model_fields.items():
-            if name not in instance.model_fields_set and name not in model.later:
+            if name not in given:
                 key = field.alias or name
                 raise InputError(f"{where}: key '{key}' is missing{_remedy(model)}")
     return instance

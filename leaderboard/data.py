@@ -6,7 +6,10 @@ columns: percent, or dB for PSNR. Texts of records are as they are shown (`bench
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from benchmark.results import RunRecord, path_of
@@ -31,17 +34,22 @@ _RUN_FIELDS = (
     *("split_hash", "corpus_hash", "config_hash", "wall_time_s", "images_per_s"),
     *("peak_memory_mb", "n_images", "metrics", "config"),
 )
+_RUN_KEYS = set(_RUN_FIELDS)
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def board_data(
-    leaderboard: Leaderboard, gallery: Sequence[Mapping[str, Any]] = ()
+    leaderboard: Leaderboard,
+    gallery: Sequence[Mapping[str, Any]] = (),
+    pictures: str | None = None,
 ) -> dict[str, Any]:
     """Everything about the leaderboard as JSON-able values.
 
     Holds the tests against every row as reference, so that the page can switch between them.
 
     Args:
-        gallery: example pictures (`leaderboard.gallery.gallery`).
+        gallery: examples, the entries of `leaderboard.pictures.gallery.Gallery`.
+        pictures: name of the folder beside the page that holds their pictures; None: there is none.
     """
     combined = leaderboard.combined
     return {
@@ -60,6 +68,7 @@ def board_data(
         "costs": cost_data(leaderboard),
         "runs": {_run_id(record): _run(record) for record in leaderboard.records},
         "gallery": list(gallery),
+        "pictures": pictures,
         "problems": list(leaderboard.problems),
         "notes": general_notes(leaderboard),
         **_overview(leaderboard),
@@ -67,8 +76,13 @@ def board_data(
 
 
 def _fields(value: object, *names: str) -> dict[str, Any]:
-    """The attributes of these names."""
-    return {name: getattr(value, name) for name in names}
+    """The attributes of these names, of which there are at least two."""
+    return dict(zip(names, _reader(names)(value)))
+
+
+@cache
+def _reader(names: tuple[str, ...]) -> attrgetter:
+    return attrgetter(*names)
 
 
 def _run_id(record: RunRecord) -> str:
@@ -76,8 +90,11 @@ def _run_id(record: RunRecord) -> str:
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
-    values = record.model_dump()
-    return _visible({name: values[name] for name in _RUN_FIELDS})
+    values = record.model_dump(include=_RUN_KEYS)
+    run = {name: values[name] for name in _RUN_FIELDS}
+    # A backslash is the escape of a character, or one itself. Hardly any run has either.
+    text = _encode(run)
+    return run if text.isprintable() and "\\" not in text else _visible(run)
 
 
 def _visible(value: Any) -> Any:

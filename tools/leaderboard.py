@@ -5,18 +5,22 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from _cli import IN_CLONE, ROOT, run
+from _cli import IN_CLONE, ROOT, number, run
+
+from benchmark.type_hints import Range
 
 if TYPE_CHECKING:
     from benchmark.results import RunRecord
     from leaderboard.build import Leaderboard
+    from leaderboard.pictures.gallery import Gallery
     from leaderboard.tables.grids import Grid
 
 FORMATS = ("md", "csv", "tex", "json", "html")
@@ -27,6 +31,10 @@ BOARD = ROOT / "leaderboard" if IN_CLONE else Path("work_dirs")
 RESULTS = BOARD / "results"
 #: Protocol → matrices whose runs are in its tables.
 MATRICES = {"journal": ("journal", "ablations"), "aaai": ("aaai", "aaai_ablations")}
+# Options of boards of results.
+RUNS_ONLY = (
+    *("protocol", "per_image", "without_leakage", "with_published", "assets", "page_limit"),
+)
 
 Item = TypeVar("Item")
 
@@ -104,16 +112,27 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="MM",
         help="text width of the document that reads the LaTeX tables, in mm (default: 178)",
     )
+    parser.add_argument(
+        "--assets",
+        action="store_true",
+        help="keep the example pictures as files beside the page, in leaderboard_pictures/, "
+        "instead of embedding them",
+    )
+    parser.add_argument(
+        "--page-limit",
+        type=number(Annotated[float, Range(least=0)]),
+        metavar="MB",
+        help="size of the page up to which example pictures are embedded (default: 8)",
+    )
     parser.add_argument("--title", help="heading of the tables (default: Leaderboard)")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="also update the short board in FILE"
     )
     options = parser.parse_args(arguments)
     unused = {
-        "published": ("protocol", "per_image", "without_leakage", "with_published", "compare"),
-        "compare": (
-            *("protocol", "per_image", "without_leakage", "with_published", "reference", "write"),
-        ),
+        "published": (*RUNS_ONLY, "compare"),
+        "compare": (*RUNS_ONLY, "reference", "write"),
+        "assets": ("page_limit",),
     }
     for mode, names in unused.items():
         for name in names if getattr(options, mode) else ():
@@ -128,8 +147,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
-    """The leaderboard, the pictures of its page, and the number of unlisted folders."""
+def build(options: argparse.Namespace) -> tuple[Leaderboard, Gallery | None, int]:
+    """The leaderboard, the examples on its page, and the number of unlisted folders."""
     titled = {"title": options.title} if options.title else {}
     if options.published:
         from benchmark.method_costs import read_costs
@@ -138,7 +157,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
 
         choices = {"correction": options.correction, "costs": read_costs(), **titled}
         tables = read_tables()
-        return published_leaderboard(tables, reference=options.reference, **choices), [], 0
+        return published_leaderboard(tables, reference=options.reference, **choices), None, 0
     from benchmark.results.store import scan_results
 
     results = scan_results(options.results)
@@ -149,8 +168,8 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     from benchmark.method_costs import read_costs
     from leaderboard.build import build_leaderboard
     from leaderboard.comparable import without_leakage
-    from leaderboard.gallery import gallery
     from leaderboard.per_image import with_per_image_tests
+    from leaderboard.pictures.gallery import make_gallery
     from leaderboard.published import read_tables
 
     problems = list(results.problems)
@@ -176,9 +195,9 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     if options.per_image:
         leaderboard = with_per_image_tests(leaderboard, results.paths, progress=show_progress)
     if not {"json", "html"} & set(options.format):
-        return leaderboard, [], results.unlisted
-    pictures, problems = gallery(leaderboard, results.paths)
-    return leaderboard.with_problems(problems), pictures, results.unlisted
+        return leaderboard, None, results.unlisted
+    gallery = make_gallery(leaderboard, results.paths)
+    return leaderboard.with_problems(gallery.problems), gallery, results.unlisted
 
 
 def of_one_protocol(
@@ -213,18 +232,23 @@ def show_progress(items: list[Item]) -> Iterable[Item]:
     return track(items, "tests over images", console=console, disable=not console.is_terminal)
 
 
-def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Namespace) -> str:
+def write(leaderboard: Leaderboard, gallery: Gallery | None, options: argparse.Namespace) -> str:
     """Write the chosen formats, each file atomically; returns the Markdown."""
     import json
 
     from benchmark.files import write_text
     from leaderboard.data import board_data
-    from leaderboard.page import render
+    from leaderboard.pictures.files import pictures_folder, remove_old_pictures, write_pictures
     from leaderboard.tables.latex import to_latex
     from leaderboard.tables.long_format import to_csv
     from leaderboard.tables.markdown import short_table, to_markdown, write_between_markers
 
-    data = board_data(leaderboard, pictures) if {"json", "html"} & set(options.format) else {}
+    name = "published" if options.published else "leaderboard"
+    folder = pictures_folder(options.out / name)
+    data: dict[str, Any] = {}
+    if {"json", "html"} & set(options.format):
+        entries = gallery.entries if gallery else ()
+        data = board_data(leaderboard, entries, folder.name if options.assets else None)
     text = to_markdown(leaderboard)
     writers = {
         "md": lambda: text,
@@ -233,15 +257,33 @@ def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Name
         "json": lambda: (
             json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
         ),
-        "html": lambda: render(data),
+        "html": lambda: page(data, pictures, options),
     }
-    name = "published" if options.published else "leaderboard"
+    pictures = gallery.pictures if gallery else {}
+    if options.assets:
+        write_pictures(folder, pictures)
     for suffix in FORMATS:
         if suffix in options.format:
             write_text(options.out / f"{name}.{suffix}", writers[suffix]())
+    if "html" in options.format:
+        # Once no page refers to them any more.
+        remove_old_pictures(folder, pictures if options.assets else ())
     if options.write:
         write_between_markers(options.write, short_table(leaderboard))
     return text
+
+
+def page(data: dict[str, Any], pictures: Mapping[str, bytes], options: argparse.Namespace) -> str:
+    """The page; says which examples it has no room for."""
+    from leaderboard.page import LIMIT, make_page
+    from leaderboard.page.embedding import omission
+
+    limit = LIMIT if options.page_limit is None else 1e6 * options.page_limit
+    made = make_page(data, pictures, limit)
+    if made.omitted:
+        line = omission(made.omitted, data["gallery"], limit, named=False)
+        print(f"note: {line}", file=sys.stderr)
+    return made.text
 
 
 def compare(options: argparse.Namespace) -> tuple[str, int]:
@@ -363,8 +405,8 @@ def main() -> int:
             if options.compare:
                 leaderboard, (text, unlisted) = None, compare(options)
             else:
-                leaderboard, pictures, unlisted = build(options)
-                text = write(leaderboard, pictures, options)
+                leaderboard, gallery, unlisted = build(options)
+                text = write(leaderboard, gallery, options)
     finally:
         gc.enable()
     if leaderboard is not None and sys.stdout.isatty():
@@ -381,4 +423,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # Or the interpreter would search a million objects for garbage before it ends.
+    atexit.register(gc.freeze)
     run(main, prints_result=True)

@@ -37,7 +37,7 @@ _FLAGS = {"True": 1.0, "False": 0.0, "": math.nan}
 
 def record_path(root: Path | str, protocol: str, method: str, dataset: str, seed: int) -> Path:
     """Path of the record of one run below `root`, the results folder."""
-    return Path(root) / protocol / method / dataset / f"seed{seed}.json"
+    return Path(root, protocol, method, dataset, f"seed{seed}.json")
 
 
 def path_of(record: RunRecord, root: Path | str = "") -> Path:
@@ -214,7 +214,7 @@ def scan_results(folder: Path | str) -> ScannedRecords:
         raise InputError(f"{folder}: no such folder of results")
     problems: list[str] = []
     # Nearest first, then by path.
-    entries = sorted(files.walk(folder, problems), key=lambda path: (len(path.parts), path))
+    entries = sorted(files.walk(folder, problems), key=lambda path: (len(path.parts), path.parts))
     unlisted = len(problems)
     inside = [path for path in entries if RESULTS in path.parts[len(folder.parts) : -1]]
     if inside:

@@ -1,9 +1,11 @@
 """The board as one self-contained HTML file: no network, no server, no build step.
 
 The templates, the styles and the scripts beside this module are inlined unchanged. The results
-are embedded as JSON in a block that browsers do not execute, and the scripts put them on the page
-as text only. A content security policy allows exactly these scripts and styles, by their hash, and
-``data:`` images; everything else, including a script injected through a name, is refused.
+are embedded as JSON in blocks that browsers do not execute, and the scripts put them on the page
+as text only. Runs and pictures have blocks of their own behind the scripts, parsed when they are
+needed. A content security policy allows exactly these scripts and styles, by their hash, and
+``data:`` images (and files, where the pictures lie beside the page); everything else, including a
+script injected through a name, is refused.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.errors import InputError
+from leaderboard.page.embedding import Entry, choose_entries, embedded, omission, pack_runs
 from leaderboard.page.palette import page_style
 
 #: Version of the layout of ``leaderboard.json``.
 SCHEMA = 1
+#: Bytes up to which a page embeds pictures, unless another limit is given.
+LIMIT = 8_000_000
 
 #: In the order of execution: a script uses only what comes before it.
 STYLES = ("page.css", "diagrams.css", "print.css")
@@ -40,6 +45,7 @@ SCRIPTS = (
     "costs.js",
     "pareto.js",
     "overview.js",
+    "pictures.js",
     "masks.js",
     "viewer.js",
     "print.js",
@@ -49,13 +55,32 @@ SCRIPTS = (
 _FOLDER = Path(__file__).parent
 
 
-def render(data: dict[str, Any]) -> str:
+class Page(NamedTuple):
+    """A page, and the entries of the gallery whose pictures it has no room for."""
+
+    text: str
+    omitted: list[Entry]
+
+
+def render(
+    data: dict[str, Any], pictures: Mapping[str, bytes] | None = None, limit: float = LIMIT
+) -> str:
+    """The text of `make_page`."""
+    return make_page(data, pictures, limit).text
+
+
+def make_page(
+    data: dict[str, Any], pictures: Mapping[str, bytes] | None = None, limit: float = LIMIT
+) -> Page:
     """The page of `leaderboard.data.board_data`, a pure function of it: equal data, equal bytes.
 
     Args:
-        data: boards, curves, runs and gallery; numbers at full precision, None where undefined,
-            pictures as ``data:`` URLs. Sections without content (gallery, curves, comparisons) are
-            omitted from the page.
+        data: boards, curves, runs and gallery; numbers at full precision, None where undefined.
+            Sections without content (gallery, curves, comparisons) are omitted from the page.
+        pictures: name → file of the pictures of the gallery, to be embedded where
+            ``data["pictures"]`` names no folder beside the page that holds them. Without them the
+            page shows no examples.
+        limit: bytes of the page up to which pictures are embedded, whole entries at a time.
 
     Raises:
         InputError: a schema other than `SCHEMA`, or a number that is not finite.
@@ -65,10 +90,29 @@ def render(data: dict[str, Any]) -> str:
             f"schema: the page shows board data of schema {SCHEMA}, not {data.get('schema')!r}; "
             "regenerate it with tools/leaderboard.py"
         )
+    gallery, runs = data.get("gallery", []), data.get("runs", {})
+    beside = data.get("pictures") is not None
+    shown = {key: value for key, value in data.items() if key not in ("gallery", "runs")}
+    boards = [{**board, "comparisons": _packed(board["comparisons"])} for board in data["boards"]]
     scripts = [_source(name) for name in SCRIPTS]
-    elements = "\n".join(f"<script>{script}</script>" for script in scripts)
-    body = _fill("board.html", data=_json(data), scripts=elements)
-    return _document(str(data.get("title", "Leaderboard")), body, STYLES, scripts)
+    blocks = {
+        "data": _json({**shown, "boards": boards, "n_runs": len(runs)}),
+        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
+        "runs": _json(pack_runs(runs)),
+    }
+
+    def filled(entries: Sequence[Entry], files: dict[str, str], note: str = "") -> str:
+        shown = _json({"entries": entries, "note": note})
+        body = _fill("board.html", **blocks, gallery=shown, pictures=_json(files))
+        return _document(str(data.get("title", "Leaderboard")), body, STYLES, scripts, beside)
+
+    if beside or not pictures:
+        return Page(filled(gallery if beside else [], {}), [])
+    longest = omission(gallery, gallery, limit, named=True)
+    kept = choose_entries(gallery, pictures, int(limit) - len(filled([], {}, longest)))
+    omitted = [entry for entry in gallery if entry not in kept]
+    note = omission(omitted, gallery, limit, named=True)
+    return Page(filled(kept, embedded(kept, pictures), note), omitted)
 
 
 def static_document(title: str, body: str) -> str:
@@ -80,11 +124,13 @@ def static_document(title: str, body: str) -> str:
     return _document(title, body, ("page.css", "print.css"), [])
 
 
-def _document(title: str, body: str, styles: Sequence[str], scripts: list[str]) -> str:
+def _document(
+    title: str, body: str, styles: Sequence[str], scripts: list[str], beside: bool = False
+) -> str:
     style = "\n".join([page_style(), *map(_source, styles)])
     return _fill(
         "template.html",
-        policy=_policy(style, scripts),
+        policy=_policy(style, scripts, beside),
         title=html.escape(title),
         style=f"<style>{style}</style>",
         body=body,
@@ -103,8 +149,8 @@ def _source(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def _policy(style: str, scripts: list[str]) -> str:
-    """The content security policy: these scripts, this style, and embedded images."""
+def _policy(style: str, scripts: list[str], beside: bool) -> str:
+    """The content security policy: these scripts, this style, embedded images and those beside."""
 
     def source(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -112,7 +158,8 @@ def _policy(style: str, scripts: list[str]) -> str:
     return "; ".join(
         (
             "default-src 'none'",
-            "img-src data:",
+            # Not every browser takes other files for `'self'` where the page is a file itself.
+            "img-src data: 'self' file:" if beside else "img-src data:",
             f"style-src {source(style)}",
             *([f"script-src {' '.join(map(source, scripts))}"] if scripts else []),
             "base-uri 'none'",
@@ -123,11 +170,8 @@ def _policy(style: str, scripts: list[str]) -> str:
 
 def _json(data: dict[str, Any]) -> str:
     """Strict JSON that cannot end its script block, in ASCII (so without U+2028 and U+2029)."""
-    boards = [{**board, "comparisons": _packed(board["comparisons"])} for board in data["boards"]]
     try:
-        text = json.dumps(
-            {**data, "boards": boards}, allow_nan=False, separators=(",", ":"), sort_keys=True
-        )
+        text = json.dumps(data, allow_nan=False, separators=(",", ":"), sort_keys=True)
     except ValueError as error:
         raise InputError(f"board data: {error}; write null for undefined values") from None
     for character in "&<>":
@@ -137,10 +181,10 @@ def _json(data: dict[str, Any]) -> str:
 
 def _packed(comparisons: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list]]:
     """Field names once and not in every entry, where they are more than half of the size."""
-    return {
-        reference: {
-            "fields": (fields := sorted({field for entry in entries for field in entry})),
-            "entries": [[entry.get(field) for field in fields] for entry in entries],
-        }
-        for reference, entries in comparisons.items()
-    }
+    packed = {}
+    for reference, entries in comparisons.items():
+        empty = dict.fromkeys(sorted(set().union(*entries)))
+        # In the order of `empty`.
+        values = [list({**empty, **entry}.values()) for entry in entries]
+        packed[reference] = {"fields": list(empty), "entries": values}
+    return packed

@@ -67,8 +67,8 @@ async function copyText(text, source, button) {
 }
 
 class Details {
-  constructor(data) {
-    this.runs = new Map(Object.entries(data.runs || {}));
+  constructor() {
+    this.runs = new Runs();
     this.dialog = document.getElementById("details");
     // A click on the dialog itself, not on what it holds, is a click on its backdrop.
     this.dialog.addEventListener("click", (event) => {
@@ -77,15 +77,16 @@ class Details {
   }
 
   /** The details of a row; `column` (an index) restricts them to the runs behind one cell. */
-  open(board, row, column = null) {
+  async open(board, row, column = null) {
     const cells = column === null ? row.cells : [row.cells[column]];
     const ids = [...new Set(cells.flatMap((cell) => cell?.runs || []))];
+    const runs = await this.runs.read(ids);
     const title = column === null ? "" : ` · ${board.column(column)}`;
     const close = quietButton("Close", () => this.dialog.close());
     const heading = el("h2", { id: "details-title", text: board.label(row) + title });
     this.dialog.replaceChildren(
       el("div", { class: "details-head" }, heading, close),
-      el("div", { class: "details-body" }, this.rowFacts(row), ...this.runChooser(ids, row)),
+      el("div", { class: "details-body" }, this.rowFacts(row), ...this.runChooser(runs, row)),
     );
     this.dialog.showModal();
   }
@@ -107,8 +108,8 @@ class Details {
     );
   }
 
-  runChooser(ids, row) {
-    const known = ids.filter((id) => this.runs.has(id));
+  runChooser(runs, row) {
+    const known = [...runs.keys()];
     if (!known.length) {
       const why = row.origin === "published"
         ? "A published number: there is no run behind it here."
@@ -116,13 +117,12 @@ class Details {
       return [el("p", { class: "hint", text: why })];
     }
     const body = el("div", {});
-    const select = choice(known.map((id) => [id, id]), (id) => this.showRun(id, body));
-    this.showRun(known[0], body);
+    const select = choice(known.map((id) => [id, id]), (id) => this.showRun(runs.get(id), body));
+    this.showRun(runs.get(known[0]), body);
     return [labelled(`Run (${known.length} in all)`, select), body];
   }
 
-  showRun(id, body) {
-    const run = this.runs.get(id);
+  showRun(run, body) {
     const text = JSON.stringify(run, null, 2);
     const json = el("pre", { tabindex: "0", text });
     const copy = quietButton("Copy JSON", () => copyText(text, json, copy));

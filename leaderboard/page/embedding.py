@@ -8,11 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+#: An image with its predictions, see `leaderboard.pictures.gallery.Gallery`.
 Entry = Mapping[str, Any]
 
-_compact = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)
+_compact = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 #: Quotation marks, colon and comma of a picture in its block.
 _SYNTAX = 6
+#: Keys of an entry and of its predictions whose values are names of pictures.
+_PICTURES = ("frame", "truth", "mask", "picture")
 
 
 def pack_runs(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -24,24 +27,28 @@ def pack_runs(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         of its node.
     """
     nodes: list[list[Any]] = []
-    places: dict[str, int] = {}
+    places: dict[Any, int] = {}
+
+    def add(node: list[Any]) -> int:
+        nodes.append(node)
+        return len(nodes) - 1
 
     def place(value: Any) -> int:
-        text = _compact.encode(value)
-        if text not in places:
-            if isinstance(value, Mapping) and value:
-                keys = sorted(value)
-                node = [1, place(keys), *(place(value[key]) for key in keys)]
-            elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-                node = [2, *map(place, value)]
-            else:
-                node = [0, value]
-            places[text] = len(nodes)
-            nodes.append(node)
-        return places[text]
+        simple = not isinstance(value, (dict, list))
+        key = (value.__class__, value) if simple else _compact.encode(value)
+        if key not in places:
+            places[key] = add([0, value]) if simple else place_parts(value)
+        return places[key]
 
-    numbers = {name: place(run) for name, run in runs.items()}
-    return {"nodes": nodes, "runs": numbers}
+    def place_parts(value: Any) -> int:
+        if isinstance(value, dict):
+            keys = sorted(value)
+            return add([1, place(keys), *(place(value[key]) for key in keys)])
+        if any(isinstance(item, (dict, list)) for item in value):
+            return add([2, *map(place, value)])
+        return add([0, value])
+
+    return {"runs": {name: place_parts(run) for name, run in sorted(runs.items())}, "nodes": nodes}
 
 
 def choose_entries(
@@ -78,14 +85,8 @@ def _in_turn(gallery: Sequence[Entry]) -> list[int]:
 
 def picture_names(entry: Entry) -> Iterable[str]:
     """The pictures of an entry of the gallery."""
-    for holder, keys in ((entry, ("frame", "truth")), *_with_keys(entry["predictions"])):
-        for key in keys:
-            if holder.get(key):
-                yield holder[key]
-
-
-def _with_keys(predictions: Iterable[Entry]) -> Iterable[tuple[Entry, tuple[str, ...]]]:
-    return ((prediction, ("mask", "picture")) for prediction in predictions)
+    for holder in (entry, *entry["predictions"]):
+        yield from (holder[key] for key in _PICTURES if key in holder)
 
 
 def embedded(entries: Iterable[Entry], pictures: Mapping[str, bytes]) -> dict[str, str]:
@@ -98,11 +99,10 @@ def _base64_length(content: bytes) -> int:
     return 4 * -(-len(content) // 3)
 
 
-def omission(omitted: Sequence[Entry], total: int, limit: int, named: bool) -> str:
-    """Which images of the gallery the page lacks: a sentence; empty if it lacks none.
+def omission(omitted: Sequence[Entry], gallery: Sequence[Entry], limit: float, named: bool) -> str:
+    """Which entries of the gallery the page lacks, on one line; empty if it lacks none.
 
     Args:
-        total: number of entries of the complete gallery.
         named: whether each image is named, or their number per dataset.
     """
     if not omitted:
@@ -113,7 +113,7 @@ def omission(omitted: Sequence[Entry], total: int, limit: int, named: bool) -> s
         images = [entry["image"] for entry in entries]
         parts.append(f"{dataset} {', '.join(images)}" if named else f"{len(images)} of {dataset}")
     return (
-        f"{len(omitted)} of {total} example images are not embedded, as the page would be larger "
-        f"than {limit / 1e6:g} MB (--page-limit; --assets keeps pictures as files): "
+        f"{len(omitted)} of {len(gallery)} example images are not embedded, as the page would pass "
+        f"{limit / 1e6:g} MB (--page-limit; --assets keeps pictures as files): "
         f"{'; '.join(parts)}"
     )

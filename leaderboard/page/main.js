@@ -15,7 +15,7 @@ function makeHead(data, boards) {
   const tuned = main.filter((board) => !board.group);
   const counted = tuned.length ? tuned : main;
   const datasets = new Set(counted.flatMap((board) => [...datasetsOf(board)])).size;
-  const runs = Object.keys(data.runs || {}).length;
+  const runs = data.n_runs;
   const reference = rows.find((row) => row.id === data.reference || row.method === data.reference);
   const facts = [
     ["Protocol", data.protocol],
@@ -108,8 +108,8 @@ function boardSections(board, boards, data, store, popover, details) {
   if (board.rows.length && board.columns.length) parts.push(dotsSection(board, store, popover));
   const curves = curvesOf(data, board, boards);
   if (curves.length) parts.push(curvesSection(board, curves, store, popover));
-  const pictures = (data.gallery || []).filter((entry) => belongs(entry.dataset, board, boards));
-  if (pictures.length) parts.push(new Viewer(board, pictures, store));
+  const entries = data.gallery.filter((entry) => entry.board === board.id);
+  if (entries.length) parts.push(new Viewer(board, entries, store, data.files));
   if (board.costAxes.length && paretoScores(board).length) {
     parts.push(paretoSection(board, store, popover));
   }
@@ -195,7 +195,12 @@ function makeBoards(data) {
 }
 
 function start() {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const data = read("data");
+  const { entries, note } = read("gallery");
+  data.gallery = entries;
+  if (note) data.notes = [...(data.notes || []), note];
+  data.files = new Pictures(data.pictures);
   const boards = makeBoards(data);
   makeHead(data, boards);
   const main = document.getElementById("results");
@@ -203,7 +208,7 @@ function start() {
     main.append(el("p", { text: "There are no results yet." }));
     return;
   }
-  const [store, popover, details] = [new Store(), new Popover(), new Details(data)];
+  const [store, popover, details] = [new Store(), new Popover(), new Details()];
   const tabs = makeTabs(boards, store);
   if (boards.length > 1) popover.node.before(tabs.node);
   const views = new Map();

@@ -1,58 +1,72 @@
 "use strict";
-// Pixels of the viewer: masks over an X-ray frame.
+// Drawing of the viewer: masks and boxes over an X-ray frame. Everything is composed by the canvas
+// and no pixel is read: browsers refuse that for pictures beside a page that is a file itself.
 
 // Distinct for any colour vision: of different lightness, from the palette of Okabe and Ito.
-const HIT = [86, 180, 233];
-const EXTRA = [213, 94, 0];
-const MISSED = [240, 228, 66];
+const HIT = "rgb(86, 180, 233)";
+const EXTRA = "rgb(213, 94, 0)";
+const MISSED = "rgb(240, 228, 66)";
+const FOUND = "rgb(230, 159, 0)";
+/** Pixels of the canvas per pixel of a frame with boxes, so that their lines are thin. */
+const BOX_SCALE = 3;
 
-/** The pixels of a picture given as a data URL: {width, height, data} with RGBA bytes. */
-async function loadPixels(url) {
-  const image = new Image();
-  image.src = url;
-  await image.decode();
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(image, 0, 0);
-  return context.getImageData(0, 0, canvas.width, canvas.height);
+function contextOf(width, height) {
+  const canvas = el("canvas", { width, height });
+  return canvas.getContext("2d", { willReadFrequently: true });
 }
 
-/** Whether each pixel of a width × height grid is vessel; masks of other sizes: nearest pixel. */
-function maskBits(pixels, width, height) {
-  const bits = new Uint8Array(width * height);
-  for (let y = 0; y < height; y += 1) {
-    const from = Math.floor(((y + 0.5) * pixels.height) / height) * pixels.width;
-    for (let x = 0; x < width; x += 1) {
-      const at = 4 * (from + Math.floor(((x + 0.5) * pixels.width) / width));
-      bits[y * width + x] = pixels.data[at] > 127 ? 1 : 0;
+/** A layer of one colour where `mask` is opaque and `other`, if given, is too (or is not). */
+function layer({ width, height }, colour, mask, other = null, both = true) {
+  const context = contextOf(width, height);
+  const put = (image, operation) => {
+    context.globalCompositeOperation = operation;
+    context.drawImage(image, 0, 0, width, height);
+  };
+  // Masks of another size than the frame: the nearest pixel.
+  context.imageSmoothingEnabled = false;
+  put(mask, "source-over");
+  if (other) put(other, both ? "source-in" : "destination-out");
+  context.globalCompositeOperation = "source-in";
+  context.fillStyle = colour;
+  context.fillRect(0, 0, width, height);
+  return context.canvas;
+}
+
+/** Layers of the pixels where both masks are set, only the prediction, and only the truth. */
+function differenceLayers(size, truth, prediction) {
+  return [
+    layer(size, HIT, prediction, truth),
+    layer(size, EXTRA, prediction, truth, false),
+    layer(size, MISSED, truth, prediction, false),
+  ];
+}
+
+/** Draws a frame and the layers over it at the opacity `strength` (0 … 1) onto a canvas. */
+function paintLayers(canvas, frame, layers, strength) {
+  [canvas.width, canvas.height] = [frame.naturalWidth, frame.naturalHeight];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(frame, 0, 0);
+  context.globalAlpha = strength;
+  for (const one of layers) context.drawImage(one, 0, 0);
+}
+
+/** Draws a frame with its true boxes and, dashed and with their scores, those predicted. */
+function paintBoxes(canvas, frame, truth, predicted) {
+  const scale = BOX_SCALE;
+  [canvas.width, canvas.height] = [scale * frame.naturalWidth, scale * frame.naturalHeight];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(frame, 0, 0, canvas.width, canvas.height);
+  context.lineWidth = 1.5 * scale;
+  context.font = `${9 * scale}px sans-serif`;
+  for (const [boxes, colour] of [[truth, HIT], [predicted, FOUND]]) {
+    context.strokeStyle = context.fillStyle = colour;
+    context.setLineDash(boxes === predicted ? [5 * scale, 3 * scale] : []);
+    for (const [left, top, right, bottom, score] of boxes) {
+      context.strokeRect(scale * left, scale * top, scale * (right - left), scale * (bottom - top));
+      if (score === undefined) continue;
+      // Above the box, or inside where that is outside of the frame.
+      const line = top > 12 ? top - 3 : top + 11;
+      context.fillText(fixed(score), scale * left, scale * line);
     }
   }
-  return bits;
-}
-
-/** The colour where both are set, only the prediction or only the truth; null elsewhere. */
-function differenceColour(truth, prediction) {
-  if (prediction) return truth ? HIT : EXTRA;
-  return truth ? MISSED : null;
-}
-
-/** The frame overlaid with a colour per pixel, at the opacity `strength` (0 … 1). */
-function paintOver(frame, colourAt, strength) {
-  const result = new ImageData(new Uint8ClampedArray(frame.data), frame.width, frame.height);
-  for (let index = 0; index < frame.width * frame.height; index += 1) {
-    const colour = colourAt(index);
-    if (!colour) continue;
-    for (let channel = 0; channel < 3; channel += 1) {
-      const at = 4 * index + channel;
-      result.data[at] = (1 - strength) * frame.data[at] + strength * colour[channel];
-    }
-  }
-  return result;
-}
-
-function putPixels(canvas, pixels) {
-  [canvas.width, canvas.height] = [pixels.width, pixels.height];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.putImageData(pixels, 0, 0);
 }

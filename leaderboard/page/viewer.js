@@ -6,11 +6,10 @@ const VIEWER_HINT =
   "Esc closes.";
 
 class Viewer {
-  constructor(board, entries, store) {
-    Object.assign(this, { board, entries, store });
+  constructor(board, entries, store, pictures) {
+    Object.assign(this, { board, entries, store, pictures });
     this.strength = 0.65;
     this.shown = "";
-    this.pixels = new Map();
     this.tiles = [];
     this.lightbox = document.getElementById("lightbox");
     this.lightbox.addEventListener("keydown", (event) => this.enlarged && this.onKey(event));
@@ -64,7 +63,7 @@ class Viewer {
       "ul",
       { class: "legend" },
       sample("hit", "true box"),
-      sample("found", "predicted box"),
+      sample("found", "predicted box (dashed), with its score"),
     );
     const parts = [bar, this.name, this.grid, this.legend, this.boxes];
     return section(`${this.board.id}-viewer`, "Pictures", VIEWER_HINT, ...parts);
@@ -128,7 +127,7 @@ class Viewer {
     const view = this.choose(state);
     const key = JSON.stringify([view.set, view.entry.image, view.a, view.b]);
     if (key === this.shown) return;
-    if (this.view?.entry !== view.entry) this.pixels.clear();
+    if (this.view?.entry !== view.entry) this.pictures.clear();
     this.shown = key;
     this.view = view;
     this.fillControls(view);
@@ -151,21 +150,18 @@ class Viewer {
     this.boxes.hidden = Boolean(entry.truth) || this.board.task !== "detection";
   }
 
-  read(url) {
-    if (!this.pixels.has(url)) this.pixels.set(url, loadPixels(url));
-    return this.pixels.get(url);
-  }
-
   /** Decodes and draws the view, unless the reader has moved on meanwhile. */
   async load({ entry, a, b }, key) {
     const chosen = [...new Set([a, b])].filter(Boolean);
     const predictions = chosen.map((id) => entry.predictions.find((p) => this.keyOf(p) === id));
+    const names = predictions.map(({ mask, picture }) => mask || picture);
+    const read = (name) => name && this.pictures.read(name);
     try {
-      const frame = await this.read(entry.frame);
-      const truth = entry.truth ? await this.read(entry.truth) : null;
-      const masks = await Promise.all(predictions.map((prediction) => this.read(prediction.mask)));
+      const [frame, truth, ...found] = await Promise.all(
+        [entry.frame, entry.truth, ...names].map(read),
+      );
       if (key !== this.shown) return;
-      this.tiles = this.makeTiles(entry, frame, truth, predictions, masks);
+      this.tiles = this.makeTiles(entry, frame, truth, predictions, found);
     } catch (error) {
       if (key !== this.shown) return;
       this.grid.replaceChildren(el("p", { text: `This picture cannot be read: ${error.message}` }));
@@ -181,30 +177,32 @@ class Viewer {
     this.paint();
   }
 
-  makeTiles(entry, frame, truth, predictions, masks) {
-    const bits = (pixels) => maskBits(pixels, frame.width, frame.height);
-    const single = (mask) => () =>
-      paintOver(frame, (index) => (mask[index] ? HIT : null), this.strength);
-    const top = [{ key: "frame", title: "Frame", pixels: () => frame }];
+  makeTiles(entry, frame, truth, predictions, found) {
+    const size = { width: frame.naturalWidth, height: frame.naturalHeight };
+    const over = (layers) => (canvas) => paintLayers(canvas, frame, layers, this.strength);
+    const top = [{ key: "frame", title: "Frame", paint: over([]) }];
     const below = [];
-    const real = truth && bits(truth);
-    if (real) below.push({ key: "truth", title: "Ground truth", pixels: single(real) });
+    if (truth) {
+      const paint = over([layer(size, HIT, truth)]);
+      below.push({ key: "truth", title: "Ground truth", paint });
+    }
     predictions.forEach((prediction, place) => {
       const title = this.titleOf(entry, prediction);
       const caption = this.scoresOf(entry, prediction);
-      // Without a true mask the prediction is a picture, such as a denoised frame.
-      if (!real) {
-        top.push({ key: `prediction-${place}`, title, caption, pixels: () => masks[place] });
-        return;
+      const picture = found[place];
+      const add = (paint) => top.push({ key: `prediction-${place}`, title, caption, paint });
+      if (prediction.boxes) {
+        add((canvas) => paintBoxes(canvas, frame, entry.truth_boxes, prediction.boxes));
+      } else if (!truth) {
+        add((canvas) => paintLayers(canvas, picture, [], 1));
+      } else {
+        add(over([layer(size, HIT, picture)]));
+        const paint = over(differenceLayers(size, truth, picture));
+        below.push({ key: `difference-${place}`, title: "Difference", caption: title, paint });
       }
-      const mask = bits(masks[place]);
-      const colour = (index) => differenceColour(real[index], mask[index]);
-      top.push({ key: `prediction-${place}`, title, caption, pixels: single(mask) });
-      const pixels = () => paintOver(frame, colour, this.strength);
-      below.push({ key: `difference-${place}`, title: "Difference", caption: title, pixels });
     });
     // One method: frame, truth, prediction, difference; two: methods above their differences.
-    if (predictions.length > 1 || !real) return [...top, ...below];
+    if (predictions.length > 1 || !truth) return [...top, ...below];
     return [top[0], below[0], ...top.slice(1), ...below.slice(1)];
   }
 
@@ -231,11 +229,11 @@ class Viewer {
   }
 
   paint() {
-    for (const tile of this.tiles) putPixels(tile.canvas, tile.pixels());
+    for (const tile of this.tiles) tile.paint(tile.canvas);
     const tile = this.tiles.find((one) => one.key === this.enlarged);
     if (!tile) return;
     const canvas = el("canvas");
-    putPixels(canvas, tile.pixels());
+    tile.paint(canvas);
     const words = `${tile.title} ${tile.caption || ""} · ${this.name.textContent}`;
     const close = quietButton("Close", () => this.lightbox.close());
     const head = el("div", { class: "details-head" }, el("p", { text: words }), close);

@@ -19,8 +19,8 @@ _NAME = re.compile(rf"[0-9a-f]{{{DIGITS}}}({'|'.join(map(re.escape, SUFFIXES))})
 
 
 def pictures_folder(page: Path) -> Path:
-    """Where the pictures of a page are kept: ``leaderboard_pictures`` for ``leaderboard.html``."""
-    return page.with_name(f"{page.stem}_pictures")
+    """Where the pictures of a page are kept: ``leaderboard_pictures`` beside ``leaderboard``."""
+    return page.with_name(f"{page.name}_pictures")
 
 
 def write_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
@@ -34,9 +34,7 @@ def write_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
         path = folder / name
         if path.is_symlink() or path.exists():
             if not _is_ours(path):
-                raise InputError(
-                    f"{path}: not a picture that the leaderboard has written; move it away"
-                )
+                raise InputError(f"{path}: not the picture written here, or changed: move it away")
             continue
         with files.atomic_write(path) as stream:
             stream.write(content)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_board import example_board
+from example_board import PICTURES, example_board
 
 from leaderboard.build import build_leaderboard
 from leaderboard.data import board_data
@@ -78,7 +78,7 @@ class Visitor:
 
     def open(self, data: dict[str, Any], view: str = "") -> Any:
         """Write the page as a file, as users have it, and open it at a view (``"sort=title"``)."""
-        return self.open_html(render(data), view)
+        return self.open_html(render(data, PICTURES), view)
 
     def open_html(self, html: str, view: str = "") -> Any:
         path = self.folder / "index.html"

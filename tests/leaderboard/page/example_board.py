@@ -6,13 +6,10 @@ pages before: hostile names, missing cells, single seeds, undefined tests, publi
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from benchmark.method_costs import MeasuredSpeed, MethodCosts
 from benchmark.results import RunRecord
@@ -21,6 +18,7 @@ from leaderboard.build import build_leaderboard
 from leaderboard.columns import Column
 from leaderboard.data import board_data
 from leaderboard.page.palette import series_style
+from leaderboard.pictures.encoding import Picture, frame_picture, mask_picture
 from leaderboard.published import PublishedTable
 from leaderboard.statistics import Summary
 
@@ -63,11 +61,14 @@ RUN = {
 }
 
 
-def picture(array: np.ndarray) -> str:
-    """A uint8 array H×W (or H×W×3) as a PNG data URL."""
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+#: Name → file of the pictures of all boards made here, as `render` takes them.
+PICTURES: dict[str, bytes] = {}
+
+
+def keep(picture: Picture) -> str:
+    """The name of a picture, which is then among `PICTURES`."""
+    PICTURES[picture.name] = picture.content
+    return picture.name
 
 
 def _records(
@@ -121,21 +122,22 @@ def _gallery(rows: list[str], count: int, rng: np.random.Generator) -> list[dict
     for dataset in ("arcade_v", "caxf"):
         for index in range(count):
             truth = _vessel(size, index, 0.03)
-            frame = 150 - 0.35 * truth + rng.normal(0, 12, truth.shape)
+            frame = (150 - 0.35 * truth + rng.normal(0, 12, truth.shape)).clip(0, 255)
             entries.append(
                 {
+                    "board": "segmentation",
                     "dataset": dataset,
                     "image": f"{dataset}/image_{index:03d}.png",
-                    "frame": picture(frame.clip(0, 255).astype(np.uint8)),
-                    "truth": picture(truth),
+                    "frame": keep(frame_picture(frame.astype(np.uint8))),
+                    "truth": keep(mask_picture(truth)),
                     "predictions": [
                         {
                             "row": row,
                             "seed": 0,
-                            "mask": picture(_vessel(size, index + 0.1 * k, 0.025 + 0.004 * k)),
+                            "mask": keep(mask_picture(_vessel(size, index + 0.1 * k, w))),
                             "scores": {"dsc": 81.25 - k},
                         }
-                        for k, row in enumerate(rows)
+                        for k, (row, w) in enumerate(zip(rows, (0.025, 0.029, 0.033)))
                     ],
                 }
             )

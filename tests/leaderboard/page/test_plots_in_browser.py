@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_board import picture
 from PIL import Image
 
 from leaderboard.page.palette import series_style
@@ -14,120 +13,9 @@ from leaderboard.page.palette import series_style
 pytestmark = pytest.mark.page
 Data = dict[str, Any]
 
-HIT, EXTRA, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
-
 
 def shot(page: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
-
-
-def pixels(page: Any, tile: str) -> list[list[int]]:
-    """RGB of every pixel of a tile of the viewer."""
-    found = page.evaluate(
-        "key => { const c = document.querySelector(`[data-tile='${key}']`);"
-        " return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; }",
-        tile,
-    )
-    return [found[at : at + 3] for at in range(0, len(found), 4)]
-
-
-def set_overlay(page: Any, percent: int) -> None:
-    slider = page.locator("[name=overlay]:visible")
-    slider.fill(str(percent))
-
-
-def with_gallery(example: Data, *entries: dict[str, Any]) -> dict[str, Any]:
-    return {**example, "gallery": list(entries)}
-
-
-@pytest.fixture
-def four_pixels(example: Data) -> dict[str, Any]:
-    """Found, missed, found without a vessel, nothing: every case once, on a frame of four greys."""
-    frame = picture(np.array([[10, 50], [100, 200]], np.uint8))
-    truth = picture(np.array([[255, 255], [0, 0]], np.uint8))
-    masks = {"vasomim": [[255, 0], [255, 0]], "mae": [[0, 0], [0, 255]]}
-    predictions = [
-        {"row": row, "seed": 0, "mask": picture(np.array(mask, np.uint8)), "scores": {"dsc": 50.0}}
-        for row, mask in masks.items()
-    ]
-    entry = {"dataset": "arcade_v", "frame": frame, "truth": truth, "predictions": predictions}
-    return with_gallery(example, *({**entry, "image": f"frame {index}"} for index in range(3)))
-
-
-def test_difference_has_a_colour_for_every_case(visit, four_pixels):
-    page = visit().open(four_pixels)
-    page.locator("[data-tile=difference-0]").wait_for()
-    set_overlay(page, 100)
-    assert pixels(page, "difference-0") == [[*HIT], [*MISSED], [*EXTRA], [200, 200, 200]]
-    assert pixels(page, "truth") == [[*HIT], [*HIT], [100, 100, 100], [200, 200, 200]]
-    assert pixels(page, "prediction-0") == [[*HIT], [50, 50, 50], [*HIT], [200, 200, 200]]
-    assert pixels(page, "frame") == [[grey] * 3 for grey in (10, 50, 100, 200)]
-    set_overlay(page, 50)
-    blend = [(grey + channel) / 2 for grey, channel in zip((10, 10, 10), HIT)]
-    np.testing.assert_allclose(pixels(page, "difference-0")[0], blend, atol=0.5)
-    caption = page.locator("figure:has([data-tile=prediction-0])").inner_text()
-    assert caption.strip() == "VasoMIM DSC 50.00"
-
-
-def test_two_methods_stand_side_by_side(visit, four_pixels):
-    page = visit().open(four_pixels)
-    page.locator("#segmentation-viewer [name=b]").select_option("mae:0")
-    page.locator("[data-tile=difference-1]").wait_for()
-    set_overlay(page, 100)
-    assert page.locator("#segmentation-viewer canvas").count() == 6
-    assert pixels(page, "difference-1") == [[*MISSED], [*MISSED], [100, 100, 100], [*EXTRA]]
-
-
-def test_a_smaller_mask_covers_the_whole_frame(visit, four_pixels):
-    entry = four_pixels["gallery"][0]
-    frame = picture(np.zeros((4, 4), np.uint8))
-    page = visit().open(with_gallery(four_pixels, {**entry, "frame": frame}))
-    page.locator("[data-tile=truth]").wait_for()
-    set_overlay(page, 100)
-    assert pixels(page, "truth") == [[*HIT]] * 8 + [[0, 0, 0]] * 8
-
-
-def test_viewer_follows_the_arrow_keys(visit, four_pixels):
-    page = visit().open(four_pixels)
-    page.locator("[data-tile=frame]").wait_for()
-    name = page.locator("#segmentation-viewer .image-name")
-    page.locator(".tile").nth(3).focus()
-    for key, words in (("ArrowRight", "2 of 3 · frame 1"), ("ArrowLeft", "1 of 3 · frame 0")):
-        page.keyboard.press(key)
-        assert name.inner_text() == words
-    page.keyboard.press("ArrowLeft")
-    assert name.inner_text() == "3 of 3 · frame 2"
-    page.keyboard.press("ArrowDown")
-    assert page.locator("#segmentation-viewer [name=a]").input_value() == "mae:0"
-    page.locator(".tile:focus").wait_for()
-    page.keyboard.press("Enter")
-    lightbox = page.locator("#lightbox")
-    assert "Difference MAE" in lightbox.inner_text()
-    page.keyboard.press("ArrowRight")
-    lightbox.get_by_text("1 of 3").wait_for()
-    page.keyboard.press("Escape")
-    assert lightbox.is_hidden()
-
-
-@pytest.mark.parametrize("task", ["denoising", "detection"])
-def test_a_prediction_without_truth_is_shown_as_it_is(visit, four_pixels, task):
-    dataset = {"denoising": "denoising", "detection": "stenosis"}[task]
-    entry = {**four_pixels["gallery"][0], "dataset": dataset, "truth": None}
-    page = visit().open(with_gallery(four_pixels, entry), f"board={task}")
-    page.locator("[data-tile=prediction-0]").wait_for()
-    viewer = page.locator(f"#{task}-viewer")
-    assert viewer.locator("canvas").count() == 2
-    assert pixels(page, "prediction-0") == [[v] * 3 for v in (255, 0, 255, 0)]
-    boxes = ["true box", "predicted box"] if task == "detection" else []
-    legend = viewer.locator(".legend:visible li").all_inner_texts()
-    assert list(map(str.strip, legend)) == boxes
-
-
-def test_a_damaged_picture_is_reported(visit, four_pixels):
-    entry = {**four_pixels["gallery"][0], "frame": "data:image/png;base64,AAAA"}
-    visitor = visit()
-    page = visitor.open(with_gallery(four_pixels, entry))
-    page.get_by_text("This picture cannot be read").wait_for()
 
 
 def test_ranks_lie_in_proportion_on_the_axis_and_groups_span_their_members(visit, example):

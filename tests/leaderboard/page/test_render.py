@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_board import PICTURES
 
 import leaderboard.page as module
 from benchmark.errors import InputError
-from leaderboard.page import SCRIPTS, STYLES, render
+from leaderboard.page import SCRIPTS, STYLES, make_page, render
 
 FOLDER = Path(module.__file__).parent
 EMPTY = {"schema": 1, "title": "T", "protocol": "p", "reference": "r", "boards": [], "runs": {}}
@@ -46,8 +47,11 @@ class Parts(HTMLParser):
             self.texts[self.open][-1] += data
 
 
-def data_block(page: str) -> str:
-    return re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1]
+def data_block(page: str, name: str = "data") -> str:
+    return re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.S)[1]
+
+
+BLOCKS = ("data", "gallery", "runs", "pictures")
 
 
 def test_equal_data_give_equal_bytes(example):
@@ -62,7 +66,13 @@ def test_equal_data_give_equal_bytes(example):
 def test_data_arrive_at_full_precision(example):
     """Everything comes back as it was; comparisons are packed into fields and entries."""
     before = copy.deepcopy(example)
-    found = json.loads(data_block(render(example)))
+    page = render(example, PICTURES)
+    found, gallery, _, pictures = (json.loads(data_block(page, name)) for name in BLOCKS)
+    assert found.pop("n_runs") == len(example["runs"])
+    found |= {"gallery": gallery["entries"], "runs": example["runs"]}
+    assert {name: base64.b64decode(text) for name, text in pictures.items()}.items() <= (
+        PICTURES.items()
+    )
     assert example == before
     for board in found["boards"]:
         board["comparisons"] = {
@@ -73,12 +83,12 @@ def test_data_arrive_at_full_precision(example):
 
 
 def test_no_name_ends_the_data_block_or_starts_a_script(example):
-    page = render(example)
-    block = data_block(page)
-    assert block.isascii()
-    assert not set("<>&\u2028\u2029") & set(block)
-    # One block of data and the page's own scripts: the names planted none.
-    assert len(Parts(page).texts["script"]) == 1 + len(SCRIPTS)
+    page = render(example, PICTURES)
+    for block in (data_block(page, name) for name in BLOCKS):
+        assert block.isascii()
+        assert not set("<>&\u2028\u2029") & set(block)
+    # The blocks of data and the page's own scripts: the names planted none.
+    assert len(Parts(page).texts["script"]) == len(BLOCKS) + len(SCRIPTS)
 
 
 @pytest.mark.parametrize("title", ["</title><script>x()</script>", "@@data@@", "a & b"])
@@ -86,8 +96,9 @@ def test_title_is_text(title):
     assert Parts(render({**EMPTY, "title": title})).texts["title"] == [title]
 
 
-def test_policy_allows_exactly_what_the_page_holds(example):
-    parts = Parts(render(example))
+@pytest.mark.parametrize("folder", [None, "pictures"])
+def test_policy_allows_exactly_what_the_page_holds(example, folder):
+    parts = Parts(render({**example, "pictures": folder}))
     policy = next(a["content"] for tag, a in parts.elements if tag == "meta" and "http-equiv" in a)
     rules = {name: sources for name, *sources in map(str.split, policy.split("; "))}
 
@@ -98,7 +109,7 @@ def test_policy_allows_exactly_what_the_page_holds(example):
     scripts = [text for text in parts.texts["script"] if not text.startswith("{")]
     assert rules == {
         "default-src": ["'none'"],
-        "img-src": ["data:"],
+        "img-src": ["data:"] if folder is None else ["data:", "'self'", "file:"],
         "style-src": hashes(parts.texts["style"]),
         "script-src": hashes(scripts),
         "base-uri": ["'none'"],
@@ -146,3 +157,28 @@ def test_rendering_needs_neither_torch_nor_pandas():
         "print(sorted({'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_a_page_embeds_what_fits_first_images_first(example):
+    """Never larger than the limit; a picture of several entries counts once."""
+    bare = len(render(example))
+    complete = make_page(example, PICTURES)
+    assert complete.omitted == []
+    sizes = []
+    for limit in range(bare, len(complete.text) + 400, 3000):
+        page = make_page(example, PICTURES, limit)
+        kept = json.loads(data_block(page.text, "gallery"))["entries"]
+        assert len(page.text) <= limit or not kept
+        assert len(kept) + len(page.omitted) == len(example["gallery"])
+        counts = [sum(e["dataset"] == name for e in kept) for name in ("arcade_v", "caxf")]
+        assert counts[0] - counts[1] in (0, 1)
+        sizes.append(len(kept))
+    assert sizes == sorted(sizes)
+    assert set(sizes) >= {0, 1, 4, 7}
+
+
+def test_what_a_page_omits_is_named(example):
+    page = make_page(example, PICTURES, 0)
+    note = json.loads(data_block(page.text, "gallery"))["note"]
+    assert note.startswith("8 of 8 example images are not embedded, as the page would pass 0 MB")
+    assert all(entry["image"] in note for entry in example["gallery"])
