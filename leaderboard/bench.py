@@ -9,6 +9,7 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -175,7 +176,9 @@ def _write_result(
     path.write_text(text, encoding="utf-8")
 
 
-def _run(*command: str | Path) -> None:
+def _run(*command: str | Path) -> float:
+    """Seconds of CPU that the command took."""
+    before = _cpu_seconds()
     # One thread each, to compare the work and not its parallelism.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -183,6 +186,13 @@ def _run(*command: str | Path) -> None:
     )
     if done.returncode:
         raise InputError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-300:]}")
+    return _cpu_seconds() - before
+
+
+def _cpu_seconds() -> float:
+    """CPU time of the processes that this one has waited for."""
+    usage = os.times()
+    return usage.children_user + usage.children_system
 
 
 def _agreement(ours: Path, theirs: Path) -> np.ndarray:
@@ -199,6 +209,7 @@ def bench_leaderboard(
     methods: int = 30,
     datasets: int = 8,
     seeds: int = 5,
+    examples: int = 4,
     repeats: int = 3,
     out: str | os.PathLike[str] | None = None,
 ) -> list[TimingRow]:
@@ -207,11 +218,13 @@ def bench_leaderboard(
     Both are processes of their own, from the start of the interpreter to the last file. The
     baseline is pandas and `scipy.stats.ttest_rel` on the same files: means, standard deviations and
     p-values against one reference, into one CSV file; ours also checks every file and its hash,
-    ranks, corrects, tests against every reference, and writes five formats.
+    ranks, corrects, tests against every reference, and writes five formats, of which the page
+    shows the examples.
 
     Args:
         methods, datasets, seeds: how many of each, at least 2 methods and seeds; their product is
             the number of result files.
+        examples: example predictions beside every result file.
         repeats: timings per side, of which the median is reported.
         out: CSV file with `benchmark.speed.timing.COLUMNS`, or a folder; None for no file.
 
@@ -220,20 +233,26 @@ def bench_leaderboard(
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        count = make_results(folder / "results", methods, datasets, seeds)
+        count = make_results(folder / "results", methods, datasets, seeds, examples)
+        cpu: list[float] = []
         tool = [ROOT / "tools" / "leaderboard.py", "--results", folder / "results"]
         tool += ["--reference", REFERENCE, "--out", folder]
         baseline = ["-c", _BASELINE, folder / "results", folder / "baseline.csv", REFERENCE]
         row = compare(
-            f"leaderboard of {methods} methods, {datasets} datasets, {seeds} seeds",
+            f"leaderboard of {methods} methods, {datasets} datasets, {seeds} seeds, "
+            f"{examples} examples each",
             f"pandas {version('pandas')}, scipy {version('scipy')}: means, std and p only",
-            (lambda: _run(*tool), lambda: _run(*baseline)),
+            (lambda: cpu.append(_run(*tool)), lambda: _run(*baseline)),
             count,
             repeats,
             lambda *_: _agreement(folder / "leaderboard.csv", folder / "baseline.csv"),
             "fp64",
         )
+        page = (folder / "leaderboard.html").stat().st_size
     ours, theirs = (count / float(row[side]) for side in ("ours_per_s", "reference_per_s"))
-    print(f"{count} result files: all formats in {ours:.2f} s, baseline {theirs:.2f} s")
+    print(
+        f"{count} result files with {examples} examples each: all formats in {ours:.2f} s "
+        f"({median(cpu):.2f} s of CPU), page {page / 1e6:.2f} MB; baseline {theirs:.2f} s"
+    )
     show_rows([row], out, "leaderboard")
     return [row]

@@ -121,7 +121,8 @@ def parse() -> argparse.Namespace:
     parts.choices["probe"].add_argument(
         "methods", nargs="+", metavar="METHOD", help="folders of configs/"
     )
-    for option, default, least in (("methods", 30, 2), ("datasets", 8, 1), ("seeds", 5, 2)):
+    counts = (("methods", 30, 2), ("datasets", 8, 1), ("seeds", 5, 2), ("examples", 4, 0))
+    for option, default, least in counts:
         kind = number(Annotated[int, Range(least=least)])
         parts.choices["leaderboard"].add_argument(
             f"--{option}", type=kind, default=default, help="how many (%(default)s)"
