@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from benchmark.results import RunRecord
     from leaderboard.build import Leaderboard
     from leaderboard.pictures.gallery import Gallery
-    from leaderboard.tables.grids import Grid
 
 FORMATS = ("md", "csv", "tex", "json", "html")
 #: Those of --compare.
@@ -339,57 +338,6 @@ def matrix_cells() -> dict[tuple[str, str, str], list[str]]:
     return found
 
 
-def show(leaderboard: Leaderboard) -> None:
-    """Print the leaderboard to a terminal."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from benchmark.text import visible
-    from leaderboard.tables.grids import headline, sections
-    from leaderboard.tables.notes import board_notes, general_notes
-
-    console = Console()
-    console.print(
-        Text(leaderboard.title, style="bold"), Text(visible(headline(leaderboard))), sep="\n"
-    )
-    for section in sections(leaderboard):
-        if not section.id:
-            continue
-        for grid in section.grids:
-            console.print("", as_table(grid, section.title))
-            for note in grid.notes:
-                console.print(Text(f"• {visible(note)}"))
-        if section.board not in (None, leaderboard.combined):
-            for note in board_notes(section.board, leaderboard.correction):
-                console.print(Text(f"• {visible(note)}"))
-    skipped = [f"Skipped: {problem}" for problem in leaderboard.problems]
-    for note in ["", *general_notes(leaderboard), *skipped]:
-        console.print(Text(note and f"• {visible(note)}"))
-
-
-def as_table(grid: Grid, title: str) -> object:
-    """A table for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from benchmark.text import visible
-
-    heading = visible(f"{title}: {grid.heading}" if grid.heading else title)
-    table = Table(title=Text(heading), title_justify="left")
-    styles = {1: "bold green", 2: "underline"}
-    for index, header in enumerate(grid.header):
-        table.add_column(Text(header), justify="left" if index < grid.n_text else "right")
-    for row in grid.rows:
-        # Text, not markup: rich would read a rank in brackets as a style.
-        table.add_row(
-            *(
-                Text.assemble((visible(entry.text), styles.get(entry.place, "")), entry.suffix)
-                for entry in row
-            )
-        )
-    return table
-
-
 def main() -> int:
     options = parse()
 
@@ -410,6 +358,8 @@ def main() -> int:
     finally:
         gc.enable()
     if leaderboard is not None and sys.stdout.isatty():
+        from leaderboard.tables.terminal import show
+
         show(leaderboard)
     else:
         print(text, end="")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Of JPEG: angiograms of 256² take some 9 kB, and the mean error is less than a grey level.
+#: Of JPEG: angiograms of 256² take some 9 kB, and the mean error is about one grey level.
 QUALITY = 90
 #: Hexadecimal digits of the SHA-256 of a file that are its name.
 DIGITS = 20

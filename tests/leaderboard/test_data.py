@@ -38,7 +38,7 @@ def test_it_is_strict_json_and_does_not_depend_on_the_order(build, records):
 def test_the_top_level(data):
     assert set(data) == {
         *("schema", "title", "protocol", "reference", "correction", "boards", "combined"),
-        *("costs", "curves", "runs", "gallery", "problems", "notes"),
+        *("costs", "curves", "runs", "gallery", "pictures", "problems", "notes"),
     }
     assert (data["schema"], data["protocol"], data["reference"]) == (1, "journal", "mae")
     assert [board["id"] for board in data["boards"]] == ["segmentation", "detection"]

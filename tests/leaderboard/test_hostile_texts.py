@@ -1,7 +1,6 @@
 """Whatever a record says of itself is shown, not obeyed, in every form of the board."""
 
 import csv
-import importlib.util
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from leaderboard.page import render
 from leaderboard.tables.latex import to_latex
 from leaderboard.tables.long_format import to_csv
 from leaderboard.tables.markdown import short_table, to_markdown
+from leaderboard.tables.terminal import show
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "leaderboard.py"
 
@@ -100,12 +100,8 @@ def test_the_page_and_its_data_are_visible(leaderboard):
 
 
 def test_a_terminal_is_given_visible_lines(leaderboard, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(TOOL.parent)
     monkeypatch.setenv("COLUMNS", "4000")  # so that no line is folded
-    spec = importlib.util.spec_from_file_location("leaderboard_tool", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    tool.show(leaderboard)
+    show(leaderboard)
     shown = capsys.readouterr().out
     assert lines_are_visible(shown)
     assert shown.count(SHOWN) > 10
