@@ -1,4 +1,4 @@
-"""`tools/leaderboard.py` with example pictures: embedded up to a limit, or files beside the page."""
+"""`tools/leaderboard.py` with pictures: embedded up to a limit, or files beside the page."""
 
 from functools import partial
 from pathlib import Path
