@@ -186,13 +186,11 @@ def test_pictures_beside_the_page_are_loaded_when_they_are_shown(visit, example)
 
 def test_a_page_without_room_names_its_missing_pictures(visit, example):
     bare = len(render({**example, "gallery": []}))
-    visitor = visit()
-    (visitor.folder / "index.html").write_text(render(example, PICTURES, bare), encoding="utf-8")
-    visitor.page.goto((visitor.folder / "index.html").as_uri())
-    notes = visitor.page.locator("#segmentation-notes")
+    page = visit().open_html(render(example, PICTURES, bare))
+    notes = page.locator("#segmentation-notes")
     notes.get_by_text("8 of 8 example images are not embedded").wait_for()
     assert "caxf/image_003.png" in notes.inner_text()
-    assert visitor.page.locator("#segmentation-viewer").count() == 0
+    assert page.locator("#segmentation-viewer").count() == 0
 
 
 def test_runs_are_shown_as_their_records_are(visit, example):
