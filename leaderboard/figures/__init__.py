@@ -92,7 +92,8 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Fig
             lambda board, width: draw_pareto(
                 board, choice.cost, board.columns[0] if choice.columns else None, width
             ),
-            lambda b: b.get("cost_axes"),
+            # A table of datasets has sizes, but no scores.
+            lambda b: b.get("cost_axes") and any(c.get("score", True) for c in b["columns"]),
             "costs that differ",
         ),
         "pairs": (significance.draw_pairs, lambda b: b["overall"], "tests over datasets"),

@@ -133,9 +133,13 @@ def _describe(axis: Axes, column: FigureRow, panel: float) -> None:
     axis.set_xlabel(fit(f"{column['unit'] or column['label']}{better}", panel))
     # Labels of ticks near an edge would reach into the next panel.
     low, high = axis.get_xlim()
-    ticks = MaxNLocator(nbins=max(2, int(panel / _TICK)), min_n_ticks=2).tick_values(low, high)
     edge = _EDGE * (high - low) / panel
-    inside = [tick for tick in ticks if low + edge <= tick <= high - edge]
+    wanted = max(2, int(panel / _TICK))
+    for count in range(wanted, wanted + 4):
+        ticks = MaxNLocator(nbins=count).tick_values(low, high)
+        inside = [tick for tick in ticks if low + edge <= tick <= high - edge]
+        if len(inside) > 1:  # A single tick is no scale.
+            break
     axis.xaxis.set_major_locator(FixedLocator(inside))
     axis.grid(axis="x")
 

@@ -107,6 +107,8 @@ def label_points(
     Returns:
         Whether there was room for all names.
     """
+    if not points:
+        return True
     axis.get_xlim(), axis.get_ylim()  # Limits that follow the data are computed when asked for.
     renderer = axis.get_figure().canvas.get_renderer()
     size = renderer.points_to_pixels(_OFFSET / 2)

@@ -101,6 +101,7 @@ def test_dots_are_means_and_bars_are_intervals(data, means):
     panels = [axis for axis in drawn("datasets", data, OWN).axes if axis.axison]
     assert [axis.get_title(loc="left") for axis in panels] == ["A DSC", "B DSC", "C LPIPS"]
     assert "lower is better" in panels[2].get_xlabel()
+    assert all(len(axis.get_xticks()) > 1 for axis in panels)
     for index, axis in enumerate(panels):
         dots = {key.partition(":")[0]: line for key, line in lines(axis, "dot").items()}
         bars = {height: (start, end) for start, end, height in segments(axis)}
