@@ -39,6 +39,19 @@ class Range:
         return " and ".join(words)
 
 
+@dataclass(frozen=True)
+class Items:
+    """The lists of a hint with so many items, ``Annotated[Sequence[str], Items(least=1)]``."""
+
+    least: int
+
+    def __contains__(self, value: Collection[Any]) -> bool:
+        return len(value) >= self.least
+
+    def __str__(self) -> str:
+        return f"of {self.least} or more"
+
+
 Count = Annotated[int, Range(least=1)]
 Natural = Annotated[int, Range(least=0)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
@@ -59,7 +72,7 @@ def fits(value: Any, hint: Any) -> bool:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        bounds = [bound for bound in parts[1:] if isinstance(bound, Range)]
+        bounds = [bound for bound in parts[1:] if isinstance(bound, (Range, Items))]
         return fits(value, parts[0]) and all(value in bound for bound in bounds)
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in parts)

@@ -154,11 +154,18 @@ def _grid(grid: Grid) -> dict[str, Any]:
 
 
 def _scatter(scatter: Scatter) -> dict[str, Any]:
-    names = ("method", "title", "frozen", "fine_tuned")
+    points = [
+        {
+            **_fields(point, "method", "title"),
+            **{"frozen": point.frozen.mean, "frozen_std": point.frozen.std},
+            **{"fine_tuned": point.fine_tuned.mean, "fine_tuned_std": point.fine_tuned.std},
+        }
+        for point in scatter.points
+    ]
     return {
         **_fields(scatter, "metric", "unit"),
         "datasets": list(scatter.datasets),
-        "points": [_fields(point, *names) for point in scatter.points],
+        "points": points,
         "correlation": _fields(scatter.correlation, "n", "rho", "p", "exact"),
         "notes": list(scatter.notes),
     }

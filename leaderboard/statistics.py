@@ -289,7 +289,8 @@ def tiers(
     tier 2 where the adjusted p is below `ALPHA`, unless the difference `rounds_to_zero`. Rows that
     tie for the best are all in tier 1; the others are tested against each of them, and one test
     that does not separate is enough for tier 1. A row whose test is undefined (fewer than two
-    common seeds, a constant difference) has no tier: nothing is known of it.
+    common seeds, a constant difference) has no tier: nothing is known of it. Without any defined
+    test no row has one.
 
     The best is picked by the same values it is then tested on, so tier 2 is a description and not a
     confirmed finding: with 20 equal methods and 5 seeds some row ends up there in about 15 % of
@@ -306,10 +307,12 @@ def tiers(
     ranks = dict(zip(means, competition_ranks(list(means.values()), higher_is_better)))
     tier_of = {row: 1 for row, rank in ranks.items() if rank == 1}
     others = [row for row, rank in ranks.items() if rank != 1]
+    tested = False
     for best in [*tier_of]:
         against = [tests[row, best] for row in others]
         for row, test, p in zip(others, against, holm([test.p for test in against])):
             if p is not None:
+                tested = True
                 separable = p < ALPHA and not rounds_to_zero(test.difference, digits)
                 tier_of[row] = tier_of.get(row, 2) if separable else 1
-    return tier_of
+    return tier_of if tested else {}

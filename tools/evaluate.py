@@ -20,6 +20,8 @@ from pathlib import Path
 import _cli
 import _records
 
+from benchmark.training.distributed.signals import StopAtOnce
+
 _WORDS = {
     "linear": "batch norm and one linear layer on frozen patch features, for segmentation",
     "knn": "vessel patches by their nearest neighbours among training patches",
@@ -50,6 +52,11 @@ def _add_options(one: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     args = arguments()
+    with StopAtOnce():
+        evaluate(args)
+
+
+def evaluate(args: argparse.Namespace) -> None:
     from benchmark.downstream.frozen.preview import preview_frozen, settings_of
     from benchmark.openmmlab.quiet import quiet_libraries
 

@@ -109,14 +109,19 @@ def resolution(frame: np.ndarray, factor: float, rng: np.random.Generator) -> np
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+# Far beyond any use, and within what can be computed.
+_Photons = Annotated[float, Range(above=0, most=1e9)]
+_Sigma = Annotated[float, Range(above=0, most=1e3)]
+_Pixels = Annotated[float, Range(above=0, most=_WIDTH)]
+
 CORRUPTIONS: dict[str, tuple[_Corruption, Any]] = {
-    "quantum_noise": (quantum_noise, Positive),
-    "electronic_noise": (electronic_noise, Positive),
-    "motion_blur": (motion_blur, Positive),
+    "quantum_noise": (quantum_noise, _Photons),
+    "electronic_noise": (electronic_noise, _Sigma),
+    "motion_blur": (motion_blur, _Pixels),
     "contrast_dilution": (contrast_dilution, Share),
     "window": (window, tuple[Share, Positive]),
     "jpeg": (jpeg, Annotated[int, Range(least=1, most=100)]),
-    "resolution": (resolution, Positive),
+    "resolution": (resolution, _Pixels),
 }
 """Name → corruption of a float32 frame H×W in [0, 1], and what its levels are."""
 

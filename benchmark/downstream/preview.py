@@ -48,6 +48,9 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
         return other
     meant = parse_dataset_id(dataset)
     if not meant.plain:  # as columns of a board are named
+        inner = parse_dataset_id(meant.dataset)
+        if not inner.plain and meant.kind not in ("transfer", "corruptions"):
+            raise InputError(f"{dataset}: more than one kind of evaluation; use {_tool_of(inner)}")
         raise InputError(f"{dataset}: the id of a column; use {_tool_of(meant)}")
     places = [folder, *([added] if added.is_dir() and added != folder else [])]
     known = ", ".join(file.stem for place in places for file in list_folder(place, "[!_]*.py"))

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from benchmark.errors import InputError, did_you_mean
-from benchmark.type_hints import Count, Natural, Positive, Seed, Share, fits, meaning
+from benchmark.type_hints import (
+    Count,
+    Items,
+    Natural,
+    Positive,
+    Seed,
+    Share,
+    fits,
+    meaning,
+)
 
 ConfigKeys = Mapping[str, Any]
 """Which values each key of a config takes, for `benchmark.type_hints.fits`."""
@@ -60,6 +69,7 @@ PRETRAIN_KEYS: dict[str, Any] = {
     # How long one of several processes may keep the others waiting before the run ends.
     "timeout_minutes": Positive,
 }
+_Names = Annotated[Sequence[str], Items(least=1)]
 FINETUNE_KEYS: dict[str, Any] = {
     **_RUN,
     "task": str,
@@ -69,7 +79,7 @@ FINETUNE_KEYS: dict[str, Any] = {
     "layer_decay": Share,  # factor of the learning rate from one layer to the one below
     "lora": dict | None,  # low-rank adaptation of the encoder, frozen; None: it is trained
     **_LABELS,
-    "metrics": Sequence[str],  # columns of the board; the others are kept in the record
+    "metrics": _Names,  # columns of the board; the others are kept in the record
     "label_map": bool,  # soft-max over one label per pixel instead of a sigmoid per class
     "examples": Natural,  # predictions of the test split kept beside the record
     "export_model": bool,  # whether the fine-tuned model is written into the run folder
@@ -135,7 +145,7 @@ LINEAR_KEYS: dict[str, Any] = {
     "losses": Sequence[dict],  # of mmsegmentation's decode heads; their sum
     "mirrored": bool,  # whether half of the frames of a batch are shown as their mirror images
     **_LABELS,
-    "metrics": Sequence[str],  # columns of the board
+    "metrics": _Names,  # columns of the board
     "score_at": Literal["native", "network"],  # size at which masks are compared
     "examples": Natural,  # predictions of the test split kept beside the record
 }
@@ -151,7 +161,7 @@ KNN_KEYS: dict[str, Any] = {
     "vessel_pixels": Count,  # least pixels of the mask in a vessel patch
     "patches": Count,  # most training patches that are compared with, which bounds memory and time
     **_LABELS,
-    "metrics": Sequence[str],
+    "metrics": _Names,
 }
 KNN_NEEDS = (
     *("neighbours", "temperature", "patch", "vessel_pixels", "patches", "label_fraction"),

@@ -49,7 +49,8 @@ EVALUATIONS = {
         "retrained. DSC, ECE and Brier are means over corruptions and severities; ECE is the "
         "expected calibration error and Brier the Brier score of the probabilities of the pixels, "
         "lower is better. Relative DSC is the mean of the DSC in percent of that on the "
-        "uncorrupted images: each model is its own reference, so a bad one may be robust.",
+        "uncorrupted images: each model is its own reference, so a bad one may be robust, and one "
+        "whose DSC on them is below 10 % has none.",
     ),
 }
 

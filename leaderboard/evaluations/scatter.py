@@ -11,9 +11,10 @@ import numpy as np
 from scipy import special
 
 from benchmark.results import DatasetId
+from leaderboard.board import Score
 from leaderboard.columns import Column, column_order, dataset_title
 from leaderboard.measured import Measured
-from leaderboard.statistics import mid_ranks, p_text, summarize
+from leaderboard.statistics import Summary, mid_ranks, p_text, summarize
 
 TITLE = "Frozen features against fine-tuning"
 
@@ -39,12 +40,12 @@ class Spearman:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One method: mean scores with the encoder frozen and after fine-tuning."""
+    """One method: scores with the encoder frozen and after fine-tuning, each as `_over_seeds`."""
 
     method: str
     title: str
-    frozen: float
-    fine_tuned: float
+    frozen: Summary
+    fine_tuned: Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Scatter:
             f"both with all labels: means over {', '.join(self.datasets)}, the datasets on which "
             "all methods shown have both."
         )
+        words += " ± and bars: standard deviation over the seeds that a method has on all of them."
         if self.skipped:
             words += f" Skipped, because one of these scores is missing: {', '.join(self.skipped)}."
         if test.rho is None:
@@ -108,10 +110,9 @@ def make_scatter(measured: Measured) -> Scatter | None:
     columns = sorted(chosen, key=column_order)
     points = []
     for method in shown(chosen):
-        frozen, tuned = zip(*(both[method][column] for column in columns))
-        means = (summarize(frozen).mean, summarize(tuned).mean)
-        points.append(Point(method, measured.rows[method].title, *means))
-    points.sort(key=lambda point: (point.fine_tuned, point.title))
+        scores = map(_over_seeds, zip(*(both[method][column] for column in columns)))
+        points.append(Point(method, measured.rows[method].title, *scores))
+    points.sort(key=lambda point: (point.fine_tuned.mean, point.title))
     skipped = [measured.rows[m].title for m in has if has[m] and not has[m] >= chosen]
     return Scatter(
         columns[0].label,
@@ -119,18 +120,27 @@ def make_scatter(measured: Measured) -> Scatter | None:
         tuple(dataset_title(column.dataset) for column in columns),
         tuple(points),
         tuple(skipped),
-        spearman([p.frozen for p in points], [p.fine_tuned for p in points]),
+        spearman([p.frozen.mean for p in points], [p.fine_tuned.mean for p in points]),
     )
 
 
-def _pairs(measured: Measured, method: str) -> dict[Column, tuple[float, float]]:
-    """Column of fine-tuning → means with the encoder frozen, and after fine-tuning."""
+def _over_seeds(scores: Sequence[Score]) -> Summary:
+    """The mean over datasets of their means; its spread over the seeds that all datasets have."""
+    mean = summarize([score.summary.mean for score in scores]).mean
+    common = set.intersection(*(set(score.values) for score in scores))
+    of_seeds = [summarize([score.values[seed] for score in scores]).mean for seed in common]
+    spread = summarize(of_seeds).std if len(of_seeds) > 1 else None
+    return Summary(mean, spread, len(of_seeds))
+
+
+def _pairs(measured: Measured, method: str) -> dict[Column, tuple[Score, Score]]:
+    """Column of fine-tuning → scores with the encoder frozen, and after fine-tuning."""
     scores = measured.scores[method]
     found = {}
     for column, tuned in scores.items():
         frozen = scores.get(replace(column, dataset=DatasetId(column.dataset, "linear").text))
         if column.main and column.score and frozen:
-            found[column] = (frozen.summary.mean, tuned.summary.mean)
+            found[column] = (frozen, tuned)
     return found
 
 

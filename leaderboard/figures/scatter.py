@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.errors import InputError
 from leaderboard.figures.points import PointPlot, draw_points
+from leaderboard.figures.style import MUTED
 from leaderboard.statistics import p_text
 
 
@@ -26,12 +28,22 @@ def choose_scatter(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw_scatter(scatter: dict[str, Any], width: float) -> list[Figure]:
-    """Means over the datasets that all methods shown have in both ways, with Spearman's ρ."""
+    """Means over the datasets that all methods shown have in both ways, with Spearman's ρ.
+
+    Bars: standard deviation over seeds.
+    """
     metric, unit = scatter["metric"], f" ({scatter['unit']})" if scatter["unit"] else ""
     test, points = scatter["correlation"], scatter["points"]
     words = ""
     if test["p"] is not None:
         words = f"Spearman's ρ = {test['rho']:.2f}, {p_text(test['p'])}, "
+
+    def add_bars(axis: Axes) -> None:
+        for point in points:
+            bars = {"xerr": point.get("frozen_std"), "yerr": point.get("fine_tuned_std")}
+            look = {"fmt": "none", "ecolor": MUTED, "elinewidth": 0.6, "zorder": 1}
+            axis.errorbar(point["frozen"], point["fine_tuned"], **bars, **look)
+
     plot = PointPlot(
         points=[(point["frozen"], point["fine_tuned"]) for point in points],
         titles=[point["title"] for point in points],
@@ -40,5 +52,6 @@ def draw_scatter(scatter: dict[str, Any], width: float) -> list[Figure]:
         y_label=f"{metric}, fine-tuned{unit}",
         heading=f"{words}n = {test['n']} methods",
         note=f"mean over {', '.join(scatter['datasets'])}",
+        prepare=add_bars,
     )
     return draw_points(plot, width)

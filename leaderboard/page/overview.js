@@ -25,8 +25,10 @@ function scatterPlot(scatter, width, popover) {
   const { points, metric, unit } = scatter;
   const height = Math.max(300, Math.min(460, width * 0.7));
   const [left, top, right, bottom] = [52, 10, width - 90, height - 46];
-  const [lowX, highX] = extent(points.map((point) => point.frozen), 0.08);
-  const [lowY, highY] = extent(points.map((point) => point.fine_tuned), 0.08);
+  const ends = (key) =>
+    points.flatMap((point) => [-1, 1].map((side) => point[key] + side * (point[`${key}_std`] ?? 0)));
+  const [lowX, highX] = extent(ends("frozen"), 0.08);
+  const [lowY, highY] = extent(ends("fine_tuned"), 0.08);
   const [x, y] = [scale(lowX, highX, left, right), scale(lowY, highY, bottom, top)];
   const [stepsX, stepsY] = [ticks(lowX, highX, Math.floor(width / 110)), ticks(lowY, highY, 5)];
   const gap = (steps) => (steps.length > 1 ? steps[1] - steps[0] : 1);
@@ -50,16 +52,21 @@ function scatterPlot(scatter, width, popover) {
   points.forEach((point, index) => {
     const [px, py] = [x(point.frozen), y(point.fine_tuned)];
     const dot = svg("circle", { cx: px, cy: py, r: 4, class: "dot" });
+    const [wide, high] = [point.frozen_std ?? 0, point.fine_tuned_std ?? 0];
+    const bars = [
+      line(x(point.frozen - wide), py, x(point.frozen + wide), py, "leader"),
+      line(px, y(point.fine_tuned - high), px, y(point.fine_tuned + high), "leader"),
+    ];
     const name = nameText(px + 9, heights[index] + 4, point.title, 18, "label");
     const leader = line(px, py, px + 7, heights[index], "leader");
-    const group = svg("g", { class: "method", "data-method": point.method }, leader, dot, name);
+    const group = svg("g", { class: "method", "data-method": point.method }, leader, ...bars, dot, name);
     const facts = [
       el("h3", { text: point.title }),
       el(
         "dl",
         { class: "facts" },
-        ...fact(withUnit("Frozen, linear", unit), fixed(point.frozen)),
-        ...fact(withUnit("Fine-tuned", unit), fixed(point.fine_tuned)),
+        ...fact(withUnit("Frozen, linear", unit), plusMinus(point.frozen, point.frozen_std)),
+        ...fact(withUnit("Fine-tuned", unit), plusMinus(point.fine_tuned, point.fine_tuned_std)),
       ),
     ];
     dot.addEventListener("pointerenter", () => popover.show(dot, facts));

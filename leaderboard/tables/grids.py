@@ -267,8 +267,8 @@ def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
             (
                 Entry(row.title),
                 *(
-                    Entry("—") if rank is None else Entry(mean_std(rank), place if place < 3 else 0)
-                    for rank, place in zip(row.ranks, row.places)
+                    Entry("—") if rank is None else Entry(mean_std(rank), _shown(place, table.rows))
+                    for rank, place, table in zip(row.ranks, row.places, overview.tables)
                 ),
             )
             for row in overview.rows
@@ -277,13 +277,18 @@ def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
         grids.append(Grid(RANKS_TITLE, header, 1, tuple(rows), notes=overview.notes))
     if scatter := leaderboard.scatter:
         rows = [
-            tuple(map(Entry, (p.title, rounded(p.frozen, 2), rounded(p.fine_tuned, 2))))
+            tuple(map(Entry, (p.title, mean_std(p.frozen), mean_std(p.fine_tuned))))
             for p in reversed(scatter.points)
         ]
         kinds = (f"{scatter.metric}, {kind}" for kind in ("frozen, linear", "fine-tuned"))
         header = ("Method", *kinds)
         grids.append(Grid(SCATTER_TITLE, header, 1, tuple(rows), notes=scatter.notes))
     return tuple(grids)
+
+
+def _shown(place: int, rows: int) -> int:
+    """The place that is marked: the first two, and none where there is nobody to compare with."""
+    return place if place < 3 and rows > 1 else 0
 
 
 def _costs(leaderboard: Leaderboard) -> Grid:

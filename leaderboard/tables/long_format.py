@@ -107,9 +107,10 @@ def _scatter(leaderboard: Leaderboard) -> Iterator[dict[str, object]]:
     over = f"{scatter.metric}, mean over {', '.join(scatter.datasets)}"
     for point in scatter.points:
         about = {"row": point.method, "method": point.method, "title": point.title}
-        for metric, mean in (("frozen", point.frozen), ("fine_tuned", point.fine_tuned)):
-            numbers = {"metric": metric, "definition": over, "unit": scatter.unit, "mean": mean}
-            yield {"board": "overview", "origin": "measured", **about, **numbers}
+        for metric, score in (("frozen", point.frozen), ("fine_tuned", point.fine_tuned)):
+            what = {"metric": metric, "definition": over, "unit": scatter.unit}
+            numbers = {"seeds": score.n or None, "mean": score.mean, "std": score.std}
+            yield {"board": "overview", "origin": "measured", **about, **what, **numbers}
     if (test := scatter.correlation).rho is not None:
         words = f"Spearman's rho of frozen and fine-tuned scores of {test.n} methods"
         numbers = {"metric": "spearman", "definition": words, "mean": test.rho, "p": test.p}

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmark.type_hints import (
     Count,
+    Items,
     Natural,
     Positive,
     Range,
@@ -35,6 +36,7 @@ Momentum = Protocol
         (Seed, [0, 2**32 - 1], [-1, 2**32, 0.0]),
         (Positive, [1e-300, 3], [0, -1.0, float("inf"), float("nan"), "1"]),
         (Share, [1e-9, 0.5, 1], [0, 1.0001, -0.5, float("nan")]),
+        (Annotated[Sequence[str], Items(least=1)], [["a"], ("a", "b")], [[], (), "a", [1]]),
         (Count | None, [3, None], [0, "None"]),
         (bool | Literal["auto"], [True, "auto"], ["automatic", 1]),
         (Literal[0], [0], [False, 0.0]),

@@ -237,6 +237,9 @@ def test_tiers_follow_the_corrected_tests_against_the_best():
     # Where lower is better, the other end is the best.
     assert tiers_of([FAR, BEST, None, NEAR, {}], False) == [1, 2, None, 2, None]
     assert tiers_of([None, None], True) == [None, None]
+    # Without a test nothing is known of anybody, not even of the best.
+    assert tiers_of([seeds(80.0), seeds(79.0)], True) == [None, None]
+    assert tiers_of([BEST], True) == [None]
     assert tiers_of([], True) == []
 
 

@@ -105,11 +105,16 @@ def fit_linear(
         seed: of the order.
 
     Raises:
-        InputError: the loss is not finite.
+        InputError: the loss is not finite; or a batch has a single patch.
     """
+    batch = min(config.batch_size, len(frames))
+    if batch * views[0].features[0, ..., 0].size < 2:
+        raise InputError(
+            f"batch_size={config.batch_size}: a single patch in a batch, of which batch norm "
+            "has no variance; use larger frames, or more of them"
+        )
     head = model.decode_head.train()
     optimizer = build({**config.optimizer, "params": head.parameters(), "lr": config.base_lr})
-    batch = min(config.batch_size, len(frames))
     per_epoch = -(-len(frames) // batch)
     for step in range(config.steps):
         epoch, place = divmod(step, per_epoch)

@@ -3,7 +3,8 @@
 Of every condition, a corruption in a severity or none, the scores are those that a fine-tuning has
 of its test split. `dsc`, `ece` and `brier` are their means over all corruptions and severities, and
 `relative_dsc` is the mean of DSC / clean DSC, as ImageNet-C averages errors relative to those of a
-reference network; here every model is its own reference.
+reference network; here every model is its own reference, which a model that finds next to nothing
+in clean frames cannot be.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from benchmark.results import RunRecord
 
 Condition = tuple[str, int] | None
 """A corruption and its severity; None: the frames as they are."""
+
+LEAST_CLEAN_DSC = 10.0
+"""Percent; of a model with a smaller clean DSC there is no relative DSC."""
 
 _HEADLINE = ("relative_dsc", "dsc", "ece", "brier")
 
@@ -122,8 +126,8 @@ def _summary(
 ) -> dict[str, float]:
     """The metrics of a split or of an image, in percent, from its scores by condition.
 
-    Of a model that finds nothing in clean frames `relative_dsc` is not a number; of one without
-    probabilities there is no calibration.
+    Below `LEAST_CLEAN_DSC` `relative_dsc` is not a number; of a model without probabilities there
+    is no calibration.
     """
     kinds: dict[str, dict[int, float]] = defaultdict(dict)
     for condition, value in dsc.items():
@@ -132,7 +136,10 @@ def _summary(
             kinds[name][severity] = value
     mean = float(np.mean([list(one.values()) for one in kinds.values()]))
     clean = dsc[None]
-    found = {"relative_dsc": 100 * mean / clean if clean else float("nan"), "dsc": mean}
+    found = {
+        "relative_dsc": 100 * mean / clean if clean >= LEAST_CLEAN_DSC else float("nan"),
+        "dsc": mean,
+    }
     corrupted = [one.scores for condition, one in calibration.items() if condition is not None]
     if corrupted:
         found |= {name: float(np.mean([one[name] for one in corrupted])) for name in corrupted[0]}

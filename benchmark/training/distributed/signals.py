@@ -91,6 +91,19 @@ class StopSignals:
         self._before = {}
 
 
+class StopAtOnce(StopSignals):
+    """Ends what a ``with`` block does at the signal, as Ctrl-C does, after a line that says so.
+
+    For work in short parts, of which those that are finished are kept.
+    """
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is None:
+            super()._note(number, frame)
+            words = "what is finished is kept, the same command does the rest"
+            leave(Stopped(f"{self.received}: {words}"), speaks=True)
+
+
 def leave_process_group(worker_id: int = 0) -> None:
     """Make this process, a loader's, the leader of a group of its own.
 

@@ -147,6 +147,7 @@ def test_coarse_pixels_are_means_over_areas(rng):
     ("levels", "seed", "message"),
     [
         ({"fog": (1, 2, 3, 4, 5)}, 0, "unknown corruption 'fog'"),
+        ({"quantum_noise": (1e30,) * 5}, 0, "must be a number above 0 and at most 1e.09"),
         ({"jpeg": (40, 20)}, 0, "corruptions.jpeg: 2 levels; needs one for each of 5"),
         ({"jpeg": (40, 20, 10, 5, 0.5)}, 0, "corruptions.jpeg=.*: each must be an integer from 1"),
         ({"jpeg": (101, 20, 10, 5, 3)}, 0, "each must be an integer from 1 to 100"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -157,6 +158,33 @@ def test_an_interrupted_run_ends_as_one_that_was_not(finished, make_cell, before
         run_cell(cut)
     assert checkpoint_paths(cut.folder)[0].name == "epoch_1_step_3.pth"
     run_cell(make_cell(tmp_path))
+    assert_same_end(cut, finished)
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_as_one_that_was_not(finished, make_cell, before_step, tmp_path):
+    """SIGKILL before each step, and once more before the next one of the run that is resumed."""
+    fork = multiprocessing.get_context("fork")
+
+    def killed(cell: BenchmarkCell, step: int) -> None:
+        torch.set_num_threads(1)
+        with before_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+            run_cell(cell)
+
+    for first in range(1, 5):
+        cut = make_cell(tmp_path / str(first))
+        for step in (first, min(first + 1, 4)):
+            process = fork.Process(target=killed, args=(cut, step))
+            process.start()
+            process.join(120)
+            assert process.exitcode == -signal.SIGKILL
+        assert not cut.record.exists()
+        run_cell(make_cell(tmp_path / str(first)))
+        assert_same_end(cut, finished)
+
+
+def assert_same_end(cut: BenchmarkCell, finished: BenchmarkCell) -> None:
+    """Model, log and scores are the same to the last bit."""
     found, expected = (load_file(c.folder / "model.safetensors") for c in (cut, finished))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)

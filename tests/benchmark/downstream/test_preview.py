@@ -61,6 +61,12 @@ def test_the_id_of_a_column_leads_to_its_tool(tmp_path, dataset, tool):
     assert refused("unet", tmp_path, dataset) == f"{dataset}: the id of a column; use {tool}"
 
 
+def test_an_evaluation_of_an_evaluation_leads_to_the_first_one(tmp_path):
+    found = refused("unet", tmp_path, "dca1-linear-linear")
+    use = "use tools/evaluate.py linear --dataset dca1"
+    assert found == f"dca1-linear-linear: more than one kind of evaluation; {use}"
+
+
 def test_more_images_than_there_are_are_refused_before_anything_else(vessels, tmp_path):
     arguments = (CONFIGS, "unet", "synthetic_v", None, [], tmp_path, vessels.path)
     preview_cell(*arguments, label_counts=(1, 4))

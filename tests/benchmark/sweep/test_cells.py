@@ -219,3 +219,20 @@ def test_frozen_encoders_are_evaluated_after_the_pre_training(sweep):
     assert "frozen encoders" in done.told()
     done.change(mae=5)
     assert {f"mae-{dataset}-0" for dataset in datasets} <= done.stale()
+
+
+def test_another_encoder_or_other_settings_make_frozen_cells_stale(sweep):
+    """Of every kind those that depend on it, and no other; until it is reverted."""
+    kinds = ("linear", "knn", "5images-linear", "lora")
+    datasets = tuple(f"synthetic_v-{kind}" for kind in kinds)
+    sweep = sweep.only(methods=("mae", "vasomim"), datasets=datasets, seeds=(0,))
+    sweep.fill()
+    assert set(sweep.states().values()) == {"done"}
+    sweep.change(mae=5)  # as another number of epochs of its pre-training does
+    of_mae = {f"mae-{name}-0" for name in datasets}
+    assert {name for name in sweep.stale() if "synthetic_v" in name} == of_mae
+    sweep.change(mae=4)
+    assert sweep.stale() == set()
+    sweep.change(synthetic_v=5)
+    of_both = {f"{method}-{name}-0" for name in datasets for method in ("mae", "vasomim")}
+    assert sweep.stale() == of_both

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from leaderboard.evaluations.scatter import spearman
+from leaderboard.tables.grids import overview_grids
 from leaderboard.tables.markdown import to_markdown
 
 
@@ -50,7 +51,7 @@ def test_fine_tuning_alone_has_no_overview(build, records):
 def test_the_scatter_shows_means_over_common_datasets(leaderboard):
     scatter = leaderboard.scatter
     assert (scatter.metric, scatter.datasets, scatter.skipped) == ("DSC", ("XCAV", "DCA1"), ())
-    points = {p.method: (p.frozen, p.fine_tuned) for p in scatter.points}
+    points = {p.method: (p.frozen.mean, p.fine_tuned.mean) for p in scatter.points}
     assert points == {
         "mae": pytest.approx((61.1, 76.1)),
         "vasomim": pytest.approx((64.1, 78.1)),
@@ -59,6 +60,32 @@ def test_the_scatter_shows_means_over_common_datasets(leaderboard):
     assert (scatter.correlation.n, scatter.correlation.rho) == (3, pytest.approx(0.5))
     assert "Spearman's ρ = 0.50, p = 1.0, n = 3 methods (exact" in scatter.notes[1]
     assert scatter.notes[1] in to_markdown(leaderboard)
+
+
+def test_the_spread_is_over_the_seeds_that_all_datasets_have(build, make_run):
+    """The mean over datasets of each seed, then its deviation; without two seeds there is none."""
+    scores = {"xcav": (60.0, 64.0, 71.0), "dca1": (50.0, 58.0), "xcav-linear": (40.0,)}
+    scores["dca1-linear"] = (30.0, 33.0)
+    records = [
+        make_run("mae", name, seed, dsc=value)
+        for name, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    (point,) = build(records).scatter.points
+    assert point.fine_tuned.mean == pytest.approx((65 + 54) / 2)
+    assert point.fine_tuned.std == pytest.approx(np.std([55.0, 61.0], ddof=1))
+    assert (point.fine_tuned.n, point.frozen.n, point.frozen.std) == (2, 1, None)
+    assert f"{59.5:.2f} ± {point.fine_tuned.std:.2f}" in to_markdown(build(records))
+
+
+def test_the_only_row_of_a_table_is_not_its_best(build, make_run):
+    records = [
+        make_run("mae", name, seed, dsc=60.0) for name in ("xcav", "xcav-linear") for seed in (0, 1)
+    ]
+    records += [make_run("unet", "xcav", seed, dsc=50.0) for seed in (0, 1)]
+    (grid, _) = overview_grids(build(records))
+    places = {row[0].text: tuple(entry.place for entry in row[1:]) for row in grid.rows}
+    assert sorted(places.values()) == [(1, 0), (2, 0)]
 
 
 def test_the_most_methods_decide_which_datasets_are_averaged(build, make_run):

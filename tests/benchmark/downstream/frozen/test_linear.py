@@ -158,6 +158,16 @@ def test_scores_are_those_of_up_sampled_logits_at_native_size(
     assert max(expected) > 0
 
 
+def test_a_single_patch_has_no_variance(make_cell, frames):
+    """Maps of 1×1: batch norm needs a second frame in the batch."""
+    config = make_cell("linear", "steps=2", "batch_size=4").config
+    small = FrameFeatures(frames.features[:, :1, :1], frames.truth, parameters=0)
+    model = build_linear(config, width=5, classes=1, seed=0)
+    fit_linear(model, config, [small], ALL[:2], seed=0)
+    with pytest.raises(InputError, match="batch_size=4: a single patch in a batch"):
+        fit_linear(model, config, [small], ALL[:1], seed=0)
+
+
 def test_settings_that_nothing_can_be_trained_with_are_refused(make_cell, vessels, features):
     for option, message in (
         ("losses=[]", "losses: none"),

@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 from benchmark.downstream.fine_tuned.model import load_model
-from benchmark.downstream.transfer.corrupted import score_corruptions
+from benchmark.downstream.transfer.corrupted import _summary, score_corruptions
 from benchmark.downstream.transfer.identity import read_corruptions, scored_weights
 from benchmark.downstream.transfer.planning import plan_corruptions
 from benchmark.method_cards import CONFIGS
@@ -89,6 +89,15 @@ def test_every_condition_is_scored_as_written_out_here(path, trained, vessels):
     rows = pd.read_csv(path.with_suffix(".csv"))
     for name in values.keys() - {"relative_dsc", "ece", "brier", "ece_clean", "brier_clean"}:
         assert rows[name].mean() == pytest.approx(values[name], rel=1e-9), name
+
+
+def test_a_model_that_finds_next_to_nothing_has_no_relative_dsc():
+    """Its clean DSC is no reference: below 10 %, whatever the corrupted one is."""
+    for clean, expected in ((10.0, 40.0), (9.99, None), (0.0, None)):
+        found = _summary({None: clean, ("jpeg", 1): 3.0, ("jpeg", 2): 5.0}, {})
+        relative = found.pop("relative_dsc")
+        assert relative == pytest.approx(expected) if expected else np.isnan(relative)
+        assert (found["dsc"], found["dsc_clean"]) == (4.0, clean)
 
 
 def test_the_config_says_what_was_done_and_its_hash_is_that_of_all_seeds(path, trained):

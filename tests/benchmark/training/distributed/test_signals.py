@@ -13,6 +13,7 @@ from benchmark.training.distributed.signals import (
     EXIT_NOT_FINITE,
     EXIT_STOPPED,
     NotFinite,
+    StopAtOnce,
     Stopped,
     StopSignals,
     leave,
@@ -47,6 +48,26 @@ def test_a_closed_terminal_is_heard_unless_it_is_ignored():
             assert signal.getsignal(signal.SIGHUP) is handler
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_work_in_short_parts_ends_at_once_and_says_so(capsys):
+    """What it holds is cleaned up; a second signal does not interrupt that."""
+    before = signal.getsignal(signal.SIGTERM)
+    cleaned = []
+
+    def work() -> None:
+        with StopAtOnce():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                cleaned.append(True)
+
+    with pytest.raises(Stopped) as stopped:
+        work()
+    assert (cleaned, stopped.value.exit_code) == ([True], EXIT_STOPPED)
+    assert capsys.readouterr().out.startswith("SIGTERM: what is finished is kept")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_another_thread_hears_none():
