@@ -257,8 +257,8 @@ def test_a_row_whose_test_is_undefined_has_no_tier():
     constant = {seed: value - 1.0 for seed, value in BEST.items()}
     rows = [BEST, one_seed, other_seeds, constant, FAR]
     assert tiers_of(rows, True) == [1, None, None, None, 2]
-    # A best with one seed leaves everything open, itself excepted.
-    assert tiers_of([{0: 99.0}, BEST, FAR], True) == [1, None, None]
+    # A best with one seed leaves everything open.
+    assert tiers_of([{0: 99.0}, BEST, FAR], True) == [None, None, None]
 
 
 def test_tied_best_rows_share_the_first_tier_in_any_order():
