@@ -23,8 +23,9 @@ ANALYSIS = "analysis-"
 
 # Either makes a folder of `configs/` a method; the card of the second overrides that of the first.
 _RECIPES = ("pretrain.py", "encoder.py")
-# Keys of a card.
+# Keys of a card; those it may leave out.
 _PRINTED = ("title", "family", "paper", "pretraining")
+_LINKS = ("paper_url", "code", "licence")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class MethodCard:
     pretraining: str  # dataset its encoder was pre-trained on; ``"—"`` without pre-training
     pretrain: bool  # whether it is pre-trained here (has a `pretrain.py`)
     summary: str  # first line of its recipe's docstring
+    paper_url: str = ""  # where to read it
+    code: str = ""  # web page of the official code
+    licence: str = ""  # of released weights, as their page states it
 
 
 def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
@@ -57,6 +61,7 @@ def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
         **{key: values[key] for key in _PRINTED},
         pretrain=pretraining_config(method, configs).is_file(),
         summary=first_line(sources[0]),
+        **{key: values[key] for key in _LINKS if key in values},
     )
 
 

@@ -164,6 +164,12 @@ class Board:
         origins = {row.origin for row in self.rows}
         return origins.pop() if len(origins) == 1 else "both"
 
+    @property
+    def ranked(self) -> tuple[int, int]:
+        """How many rows have an average rank, and how many compete for one."""
+        competing = [row for row in self.rows if not row.context]
+        return sum(row.average_rank is not None for row in competing), len(competing)
+
     def row(self, name: str) -> Row | None:
         """The row with this id."""
         return next((row for row in self.rows if row.id == name), None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
 from benchmark.errors import InputError
+from benchmark.method_cards import MethodCard
 from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
 from benchmark.text import visible
@@ -38,6 +41,8 @@ class Leaderboard:
         records: the runs behind the boards, by method, dataset and seed.
         problems: skipped files, one line each.
         costs: of its methods, those of the main boards first.
+        cards: method → its card, with the links to paper and code.
+        newest: day of the newest record in UTC, ``2026-11-29``; None without records.
         overview: the ranks on all tables of methods; None without other evaluations.
         scatter: frozen against fine-tuned scores; None where no method has both.
     """
@@ -51,6 +56,8 @@ class Leaderboard:
     records: tuple[RunRecord, ...] = ()
     problems: tuple[str, ...] = ()
     costs: tuple[CostRow, ...] = ()
+    cards: Mapping[str, MethodCard] = field(default_factory=dict)
+    newest: str | None = None
     overview: Overview | None = None
     scatter: Scatter | None = None
 
@@ -72,7 +79,7 @@ def build_leaderboard(
     *,
     title: str = "Leaderboard",
     problems: Iterable[str] = (),
-    papers: Mapping[str, str] | None = None,
+    cards: Mapping[str, MethodCard] | None = None,
     published: Sequence[PublishedTable] = (),
     correction: str = "holm",
     costs: Mapping[str, MethodCosts] | None = None,
@@ -83,7 +90,7 @@ def build_leaderboard(
         records: records of `protocol` only.
         reference: id of the pre-declared reference method; without records of it, no tests.
         problems: files that the reader skipped, to be printed.
-        papers: method → where it was published.
+        cards: method → its card, which tells where it was published.
         published: published tables whose rows are shown beside the measured ones.
         correction: a key of `leaderboard.comparisons.CORRECTIONS`.
         costs: method → its costs, shown for the methods that have records.
@@ -96,6 +103,8 @@ def build_leaderboard(
     if published and not of_protocol:
         known = ", ".join(sorted({table.protocol for table in published}))
         raise InputError(f"protocol {protocol} has no published tables (known: {known})")
+    cards = cards or {}
+    papers = {method: card.paper for method, card in cards.items()}
     measured = read_measured(records, protocol, papers)
     cost_rows = _cost_rows(measured.rows.values(), costs or {}, pretraining_times(records))
     boards = measured_boards(measured, reference, of_protocol)
@@ -112,6 +121,8 @@ def build_leaderboard(
         records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
         problems=tuple(map(visible, problems)),
         costs=cost_rows,
+        cards=cards,
+        newest=max(map(_day, records)),
         overview=make_overview(main),
         scatter=make_scatter(measured),
     )
@@ -130,6 +141,13 @@ def _cost_rows(
     return tuple(row for row in found if row.known)
 
 
+def _day(record: RunRecord) -> str:
+    """When a run ended, in UTC; a time without a zone is taken as it is."""
+    # Python 3.10 does not know the suffix "Z".
+    time = datetime.fromisoformat(re.sub("Z$", "+00:00", record.finished))
+    return (time.astimezone(timezone.utc) if time.tzinfo else time).date().isoformat()
+
+
 def published_leaderboard(
     tables: Sequence[PublishedTable],
     *,
@@ -137,12 +155,14 @@ def published_leaderboard(
     title: str = "Published results",
     correction: str = "holm",
     costs: Mapping[str, MethodCosts] | None = None,
+    cards: Mapping[str, MethodCard] | None = None,
 ) -> Leaderboard:
     """The papers' tables, ranked and, over their means, tested.
 
     Args:
         reference: method of the overall test (default: that of each table).
         costs: method → its costs as counted here, for the methods of the tables.
+        cards: method → its card, with the links to paper and code.
 
     Raises:
         InputError: no table, or none that holds the reference.
@@ -161,6 +181,7 @@ def published_leaderboard(
         boards=tuple(table.board() for table in tables),
         combined=_combined(tables),
         costs=_cost_rows(_first_rows(tables), costs or {}, {}),
+        cards=cards or {},
     )
 
 

@@ -187,6 +187,12 @@ class Column:
         return known.tested or _root(known)
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The datasets alone: what a model was trained for, and what it is tested on."""
+        known = read_dataset_id(self.dataset)
+        return (_root(known), *([known.tested] if known.tested else []))
+
+    @property
     def title(self) -> str:
         return f"{self.dataset_title} {self.label}"
 

@@ -25,8 +25,12 @@ from leaderboard.page import SCHEMA
 from leaderboard.page.palette import series_styles
 from leaderboard.statistics import ALPHA
 from leaderboard.tables.costs import cost_data
-from leaderboard.tables.grids import Grid, detail_grid, overview_grids
-from leaderboard.tables.notes import board_notes, general_notes
+from leaderboard.tables.grids import Grid, detail_grid, overview_grids, rank_title
+from leaderboard.tables.notes import fixed_notes, general_notes, reference_notes
+from leaderboard.tables.sources import citation, data_sources, shown_cards
+
+#: Fields of a card that the page shows of each method.
+_LINKS = ("paper", "paper_url", "code", "licence")
 
 #: Fields of a record that the page shows of each run.
 _RUN_FIELDS = (
@@ -66,6 +70,10 @@ def board_data(
         },
         "curves": curves(leaderboard.boards),
         "costs": cost_data(leaderboard),
+        "newest": leaderboard.newest,
+        "methods": {m: _fields(card, *_LINKS) for m, card in shown_cards(leaderboard).items()},
+        "data": {name: source._asdict() for name, source in data_sources(leaderboard).items()},
+        "citation": citation(leaderboard).splitlines(),
         "runs": {_run_id(record): _run(record) for record in leaderboard.records},
         "gallery": list(gallery),
         "pictures": pictures,
@@ -116,8 +124,11 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "friedman": _friedman(board),
         "comparisons": _tests(board, comparisons, leaderboard.correction),
         "overall": _tests(board, overall, leaderboard.correction),
-        "notes": board_notes(board, leaderboard.correction),
         "cost_axes": [_cost_axis(axis) for axis in cost_axes(board, leaderboard.costs)],
+        "ranked": list(board.ranked),
+        "rank_title": rank_title(board),
+        "notes": fixed_notes(board),
+        "reference_notes": _reference_notes(board, leaderboard.correction),
         **(_evaluation(board) if board.is_evaluation else {}),
     }
 
@@ -125,6 +136,13 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
 def _cost_axis(axis: CostAxis) -> dict[str, Any]:
     names = ("id", "title", "unit", "digits", "definition", "higher_is_better", "values")
     return _fields(axis, *names)
+
+
+def _reference_notes(board: Board, correction: str) -> dict[str, list[str]]:
+    """Row → what is said about the tests against it, for every row that can be the reference."""
+    competing = [row.id for row in board.rows if not row.context]
+    notes = {row: reference_notes(board, row, correction) for row in competing}
+    return {row: texts for row, texts in notes.items() if texts}
 
 
 def _evaluation(board: Board) -> dict[str, Any]:
@@ -174,7 +192,7 @@ def _scatter(scatter: Scatter) -> dict[str, Any]:
 def _column(column: Column) -> dict[str, Any]:
     names = ("id", "dataset", "dataset_title", "metric", "label", "definition", "unit")
     names += ("digits", "score")
-    return _fields(column, *names, "higher_is_better")
+    return {**_fields(column, *names, "higher_is_better"), "bases": list(column.bases)}
 
 
 def _row(row: Row, columns: Sequence[Column], protocol: str) -> dict[str, Any]:

@@ -21,9 +21,7 @@ from leaderboard.comparable import (
     Conditions,
     check_comparable,
     conditions_of,
-    difference_words,
     mixed_cells,
-    setting_differences,
 )
 from leaderboard.published import PublishedTable, context_rows
 from leaderboard.statistics import summarize
@@ -194,30 +192,24 @@ def measured_board(
         [*rows, *context],
         {**scores, **context_scores},
         protocol=measured.protocol,
-        notes=[*warnings, *_condition_notes(measured, scores, str(about["reference"]))],
+        notes=[*warnings, *_condition_notes(measured, scores)],
         **about,
     )
 
 
-def _condition_notes(measured: Measured, scores: Scores, reference: str) -> Iterator[str]:
-    """Whose scores have known leakage, skipped steps, or other settings than the reference's."""
-    leaked, skipped, other = [], [], []
-    title_of = {method: measured.rows[method].title for method in scores}
-    theirs = {c.dataset: score.conditions for c, score in scores.get(reference, {}).items()}
+def _condition_notes(measured: Measured, scores: Scores) -> Iterator[str]:
+    """Whose scores have known leakage or skipped steps."""
+    leaked, skipped = [], []
     for method, cells in scores.items():
         found = {c.dataset: score.conditions for c, score in _sorted(cells)}
         for dataset, ours in found.items():
             if ours is None:
                 continue
-            name = f"{title_of[method]} on {dataset_title(dataset)}"
+            name = f"{measured.rows[method].title} on {dataset_title(dataset)}"
             if ours.leaked:
                 leaked.append(f"{name} ({ours.leakage})")
             if ours.skipped_steps:
                 skipped.append(f"{name} ({ours.skipped_steps})")
-            usual = theirs.get(dataset)
-            if usual is not None and not ours.comparable_with(usual):
-                words = difference_words(setting_differences(ours.config, usual.config))
-                other.append(f"{name} ({words})")
     if leaked:
         yield (
             f"{LEAKAGE_MARK} Known leakage: frames or patients of the pre-training dataset are "
@@ -227,11 +219,6 @@ def _condition_notes(measured: Measured, scores: Scores, reference: str) -> Iter
         yield (
             f"{SKIPPED_MARK} Training steps skipped, as their loss was not finite: "
             f"{'; '.join(skipped)}."
-        )
-    if other:
-        yield (
-            f"Not tested against {title_of[reference]}, as settings differ that are not the "
-            f"method's: {'; '.join(other)}."
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 from scipy import special
@@ -229,9 +230,15 @@ def p_number(p: float) -> str:
     if p < 1e-300:
         return "<1e-300"
     if p < 1e-3:
-        return f"{p:.1e}"
-    texts = (f"{p:#.{digits}g}" for digits in range(2, 18))
+        return f"{_significant(p, 2):.1e}"
+    texts = (f"{_significant(p, digits):#.{digits}g}" for digits in range(2, 18))
     return next(text for text in texts if (float(text) < ALPHA) == (p < ALPHA))
+
+
+def _significant(value: float, digits: int) -> float:
+    """Rounded half up: a sign-flip test has p-values such as 0.125."""
+    exact = Decimal(value)
+    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() + 1 - digits), ROUND_HALF_UP))
 
 
 def rounds_to_zero(difference: float, digits: int = 2) -> bool:
@@ -240,7 +247,7 @@ def rounds_to_zero(difference: float, digits: int = 2) -> bool:
     Nobody knows a score that closely, whatever the p-value: the seeds may agree on what is mostly
     rounding.
     """
-    return float(f"{difference:.{digits}f}") == 0
+    return abs(Decimal(difference)) < Decimal(5).scaleb(-digits - 1)
 
 
 def _ascending(p_values: Sequence[float | None]) -> list[int]:

@@ -150,12 +150,14 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, Gallery | None, int
     """The leaderboard, the examples on its page, and the number of unlisted folders."""
     titled = {"title": options.title} if options.title else {}
     if options.published:
+        from benchmark.method_cards import read_method_cards
         from benchmark.method_costs import read_costs
         from leaderboard.build import published_leaderboard
         from leaderboard.published import read_tables
 
-        choices = {"correction": options.correction, "costs": read_costs(), **titled}
-        tables = read_tables()
+        cards = {card.method: card for card in read_method_cards()}
+        choices = {"correction": options.correction, "costs": read_costs(), "cards": cards}
+        tables, choices = read_tables(), {**choices, **titled}
         return published_leaderboard(tables, reference=options.reference, **choices), None, 0
     from benchmark.results.store import scan_results
 
@@ -185,7 +187,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, Gallery | None, int
         options.reference or "mae",
         records[0].protocol,
         problems=problems,
-        papers={card.method: card.paper for card in cards},
+        cards={card.method: card for card in cards},
         published=read_tables() if options.with_published else (),
         correction=options.correction,
         costs=read_costs(),

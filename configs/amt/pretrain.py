@@ -21,6 +21,8 @@ card = dict(
     title="AMT",
     family="masked image modelling",
     paper="Liu et al., AAAI 2023",
+    paper_url="https://arxiv.org/abs/2211.15362",
+    code="https://github.com/guijiejie/AMT",
     pretraining="XA-170K",
 )
 

@@ -23,6 +23,8 @@ card = dict(
     title="CheXWorld",
     family="joint-embedding prediction",
     paper="Yue et al., CVPR 2025",
+    paper_url="https://arxiv.org/abs/2504.13820",
+    code="https://github.com/LeapLabTHU/CheXWorld",
     pretraining="XA-170K",
 )
 

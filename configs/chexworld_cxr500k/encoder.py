@@ -11,6 +11,8 @@ card = dict(
     title="CheXWorld, X-rays-500K",
     family="released weights",
     paper="Yue et al., CVPR 2025",
+    paper_url="https://arxiv.org/abs/2504.13820",
+    code="https://github.com/LeapLabTHU/CheXWorld",
     pretraining="X-rays-500K",
 )
 

@@ -21,6 +21,8 @@ card = dict(
     title="CrossMAE",
     family="masked image modelling",
     paper="Fu et al., TMLR 2025",
+    paper_url="https://arxiv.org/abs/2401.14391",
+    code="https://github.com/TonyLianLong/CrossMAE",
     pretraining="XA-170K",
 )
 

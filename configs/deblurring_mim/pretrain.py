@@ -20,6 +20,8 @@ card = dict(
     title="DeblurringMIM",
     family="masked image modelling",
     paper="Kang et al., MedIA 2024",
+    paper_url="https://arxiv.org/abs/2306.08249",
+    code="https://github.com/openmedlab/DeblurringMIM",
     pretraining="XA-170K",
 )
 

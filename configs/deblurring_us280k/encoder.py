@@ -11,6 +11,9 @@ card = dict(
     title="DeblurringMIM, US-Esaote-280K",
     family="released weights",
     paper="Kang et al., MedIA 2024",
+    paper_url="https://arxiv.org/abs/2306.08249",
+    code="https://github.com/openmedlab/DeblurringMIM",
+    licence="CC BY-NC 4.0",
     pretraining="US-Esaote-280K",
 )
 

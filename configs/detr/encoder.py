@@ -26,6 +26,7 @@ card = dict(
     title="DETR",
     family="from scratch",
     paper="Carion et al., ECCV 2020",
+    paper_url="https://arxiv.org/abs/2005.12872",
     pretraining="—",
 )
 

@@ -32,6 +32,8 @@ card = dict(
     title="DINO",
     family="self-distillation",
     paper="Caron et al., ICCV 2021",
+    paper_url="https://arxiv.org/abs/2104.14294",
+    code="https://github.com/facebookresearch/dino",
     pretraining="XA-170K",
 )
 

@@ -11,6 +11,9 @@ card = dict(
     title="DINOv3",
     family="released weights",
     paper="Siméoni et al., arXiv 2508.10104",
+    paper_url="https://arxiv.org/abs/2508.10104",
+    code="https://github.com/facebookresearch/dinov3",
+    licence="DINOv3 License",
     pretraining="LVD-1689M",
 )
 

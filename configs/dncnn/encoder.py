@@ -9,6 +9,7 @@ card = dict(
     title="DnCNN",
     family="from scratch",
     paper="Zhang et al., TIP 2017",
+    paper_url="https://arxiv.org/abs/1608.03981",
     pretraining="—",
 )
 

@@ -19,6 +19,7 @@ card = dict(
     title="Faster R-CNN",
     family="from scratch",
     paper="Ren et al., NeurIPS 2015",
+    paper_url="https://arxiv.org/abs/1506.01497",
     pretraining="—",
 )
 

@@ -26,6 +26,7 @@ card = dict(
     title="Frepa",
     family="image restoration",
     paper="Chu et al., TMI 2025",
+    code="https://github.com/Arturia-Pendragon-Iris/Frepa",
     pretraining="XA-170K",
 )
 

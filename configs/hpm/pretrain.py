@@ -21,6 +21,8 @@ card = dict(
     title="HPM",
     family="masked image modelling",
     paper="Wang et al., CVPR 2023",
+    paper_url="https://arxiv.org/abs/2304.05919",
+    code="https://github.com/Haochen-Wang409/HPM",
     pretraining="XA-170K",
 )
 

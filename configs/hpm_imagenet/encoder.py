@@ -11,6 +11,9 @@ card = dict(
     title="HPM, ImageNet",
     family="released weights",
     paper="Wang et al., CVPR 2023",
+    paper_url="https://arxiv.org/abs/2304.05919",
+    code="https://github.com/Haochen-Wang409/HPM",
+    licence="Apache-2.0",
     pretraining="ImageNet-1K",
 )
 

@@ -27,6 +27,8 @@ card = dict(
     title="iBOT",
     family="self-distillation",
     paper="Zhou et al., ICLR 2022",
+    paper_url="https://arxiv.org/abs/2111.07832",
+    code="https://github.com/bytedance/ibot",
     pretraining="XA-170K",
 )
 

@@ -22,6 +22,8 @@ card = dict(
     title="I-JEPA",
     family="joint-embedding prediction",
     paper="Assran et al., CVPR 2023",
+    paper_url="https://arxiv.org/abs/2301.08243",
+    code="https://github.com/facebookresearch/ijepa",
     pretraining="XA-170K",
 )
 

@@ -20,6 +20,8 @@ card = dict(
     title="LocalMIM",
     family="masked image modelling",
     paper="Wang et al., CVPR 2023",
+    paper_url="https://arxiv.org/abs/2303.05251",
+    code="https://github.com/Haoqing-Wang/LocalMIM",
     pretraining="XA-170K",
 )
 

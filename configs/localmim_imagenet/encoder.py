@@ -11,6 +11,8 @@ card = dict(
     title="LocalMIM, ImageNet",
     family="released weights",
     paper="Wang et al., CVPR 2023",
+    paper_url="https://arxiv.org/abs/2303.05251",
+    code="https://github.com/Haoqing-Wang/LocalMIM",
     pretraining="ImageNet-1K",
 )
 

@@ -11,6 +11,9 @@ card = dict(
     title="LVM-Med",
     family="released weights",
     paper="Nguyen et al., NeurIPS 2023",
+    paper_url="https://arxiv.org/abs/2306.11925",
+    code="https://github.com/duyhominhnguyen/LVM-Med",
+    licence="CC BY-NC-ND 2.0",
     pretraining="1.3 M medical images",
 )
 

@@ -18,6 +18,8 @@ card = dict(
     title="MAE",
     family="masked image modelling",
     paper="He et al., CVPR 2022",
+    paper_url="https://arxiv.org/abs/2111.06377",
+    code="https://github.com/facebookresearch/mae",
     pretraining="XA-170K",
 )
 

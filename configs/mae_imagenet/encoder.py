@@ -11,6 +11,9 @@ card = dict(
     title="MAE, ImageNet",
     family="released weights",
     paper="He et al., CVPR 2022",
+    paper_url="https://arxiv.org/abs/2111.06377",
+    code="https://github.com/facebookresearch/mae",
+    licence="CC BY-NC 4.0",
     pretraining="ImageNet-1K",
 )
 

@@ -11,6 +11,8 @@ card = dict(
     title="MedDINOv3",
     family="released weights",
     paper="Li et al., arXiv 2509.02379",
+    paper_url="https://arxiv.org/abs/2509.02379",
+    code="https://github.com/ricklisz/MedDINOv3",
     pretraining="CT-3M",
 )
 

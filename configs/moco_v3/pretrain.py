@@ -21,6 +21,8 @@ card = dict(
     title="MoCo v3",
     family="contrastive learning",
     paper="Chen et al., ICCV 2021",
+    paper_url="https://arxiv.org/abs/2104.02057",
+    code="https://github.com/facebookresearch/moco-v3",
     pretraining="XA-170K",
 )
 

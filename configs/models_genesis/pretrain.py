@@ -23,6 +23,8 @@ card = dict(
     title="Models Genesis",
     family="image restoration",
     paper="Zhou et al., MedIA 2021",
+    paper_url="https://arxiv.org/abs/2004.07882",
+    code="https://github.com/MrGiovanni/ModelsGenesis",
     pretraining="XA-170K",
 )
 

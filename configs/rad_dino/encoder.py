@@ -11,6 +11,9 @@ card = dict(
     title="RAD-DINO",
     family="released weights",
     paper="Pérez-García et al., Nature Machine Intelligence 2025",
+    paper_url="https://www.nature.com/articles/s42256-024-00965-w",
+    code="https://huggingface.co/microsoft/rad-dino",
+    licence="MIT (earlier: MSRLA)",
     pretraining="chest X-rays",
 )
 

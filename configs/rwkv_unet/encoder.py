@@ -11,6 +11,7 @@ card = dict(
     title="RWKV-UNet",
     family="from scratch",
     paper="Jiang et al., arXiv 2501.08458",
+    paper_url="https://arxiv.org/abs/2501.08458",
     pretraining="—",
 )
 

@@ -23,6 +23,8 @@ card = dict(
     title="SimMIM",
     family="masked image modelling",
     paper="Xie et al., CVPR 2022",
+    paper_url="https://arxiv.org/abs/2111.09886",
+    code="https://github.com/microsoft/SimMIM",
     pretraining="XA-170K",
 )
 

@@ -18,6 +18,7 @@ card = dict(
     title="SPT",
     family="supervised by extracted vessels",
     paper="Huang et al., arXiv 2602.11536, 2026",
+    paper_url="https://arxiv.org/abs/2602.11536",
     pretraining="XA-170K",
 )
 

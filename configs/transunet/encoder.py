@@ -11,6 +11,7 @@ card = dict(
     title="TransUNet",
     family="from scratch",
     paper="Chen et al., arXiv 2102.04306",
+    paper_url="https://arxiv.org/abs/2102.04306",
     pretraining="—",
 )
 

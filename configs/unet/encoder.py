@@ -11,6 +11,7 @@ card = dict(
     title="UNet",
     family="from scratch",
     paper="Ronneberger et al., MICCAI 2015",
+    paper_url="https://arxiv.org/abs/1505.04597",
     pretraining="—",
 )
 

@@ -23,6 +23,8 @@ card = dict(
     title="VasoMIM",
     family="masked image modelling",
     paper="Huang et al., arXiv 2602.11536, 2026",
+    paper_url="https://arxiv.org/abs/2602.11536",
+    code="https://github.com/Dxhuang-CASIA/XA-SSL",
     pretraining="XA-170K",
 )
 

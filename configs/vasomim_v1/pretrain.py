@@ -10,5 +10,9 @@ from mmengine.config import read_base
 with read_base():
     from ..vasomim.pretrain import *
 
-card.update(title="VasoMIM-v1", paper="Huang et al., AAAI 2026")
+card.update(
+    title="VasoMIM-v1",
+    paper="Huang et al., AAAI 2026",
+    paper_url="https://arxiv.org/abs/2508.10794",
+)
 method.masking.update(eta=1.0)

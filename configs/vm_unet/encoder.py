@@ -11,6 +11,7 @@ card = dict(
     title="VM-UNet",
     family="from scratch",
     paper="Ruan and Xiang, arXiv 2402.02491",
+    paper_url="https://arxiv.org/abs/2402.02491",
     pretraining="—",
 )
 

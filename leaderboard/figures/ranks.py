@@ -52,11 +52,10 @@ def draw_ranks(board: BoardView, width: float) -> list[Figure]:
         axis.grid(axis="x")
         axis.set_xlim(min(0.5, min(ends) - 0.3), max(ends) + 0.5)
         count = sum(column.get("score", True) for column in board.spec["columns"])
+        # Says how many rows are ranked, if not all.
+        title = board.spec.get("rank_title", "Average rank")
         axis.set_xlabel(
-            first_fit(
-                [f"Average rank over {count} columns (1 is best)", "Average rank (1 is best)"],
-                panel,
-            )
+            first_fit([f"{title} over {count} columns, 1 is best", f"{title}, 1 is best"], panel)
         )
         key.draw(figure)
         figures.append(figure)

@@ -19,7 +19,12 @@ function verdictPill(test) {
   return el("span", { class: `pill ${name}`, text: `${mark} ${text}` });
 }
 
-const CORRECTIONS = { holm: "Holm", bh: "Benjamini–Hochberg", none: "uncorrected" };
+/** Correction of the verdicts: its name, the p-values they are based on, and how those are headed. */
+const CORRECTIONS = {
+  holm: { name: "Holm", key: "p_holm", head: "p (Holm)" },
+  bh: { name: "Benjamini–Hochberg", key: "p_bh", head: "p (BH)" },
+  none: { name: "uncorrected", key: "p", head: "" },
+};
 
 class Board {
   constructor(spec, data) {
@@ -29,6 +34,9 @@ class Board {
     this.details = spec.details || [];
     this.families = spec.families;
     this.correction = CORRECTIONS[data.correction || "holm"];
+    this.ranked = spec.ranked || [this.rows.length, this.rows.length];
+    this.rankTitle = spec.rank_title || "Average rank";
+    this.referenceNotes = spec.reference_notes || {};
     this.leaked = this.rows.some((row) => row.cells.some((cell) => cell?.leakage));
     this.costAxes = spec.cost_axes || [];
     // Costs are those of the rows that compete, not of published ones beside measured ones.
@@ -47,7 +55,6 @@ class Board {
       this.references.find((row) => row.id === spec.reference_row) ||
       this.references.find((row) => row.id === data.reference) ||
       this.references.find((row) => row.method === data.reference) ||
-      this.references[0] ||
       null;
   }
 
@@ -59,7 +66,10 @@ class Board {
     return new Map(ranked.map((row) => [row.id, 1 + better(row)]));
   }
 
-  /** The row that all others are compared with, or null where nothing was tested. */
+  /**
+   * The row that all others are compared with: the reader's choice, or the declared one. Null where
+   * nothing was tested against that.
+   */
   referenceOf(state) {
     return this.references.find((row) => row.id === state.ref) || this.standard;
   }
@@ -91,21 +101,56 @@ class Board {
     return this.unpacked.get(reference.id).get(row.id)?.get(column.id);
   }
 
-  /** The rows that pass the filters. */
+  /** The chosen value of a filter; "" where no row of this board has it. */
+  filterOf(state, name, field) {
+    return this.rows.some((row) => row[field] === state[name]) ? state[name] : "";
+  }
+
+  /** The pinned rows, in the order they were pinned in. */
+  pinned(state) {
+    return listOf(state.pin).map((id) => this.row.get(id)).filter(Boolean);
+  }
+
+  /** The pinned rows, and unless these alone are wanted, the rows that pass the filters. */
   visible(state) {
+    const pinned = new Set(this.pinned(state));
+    if (state.only && pinned.size) return this.rows.filter((row) => pinned.has(row));
+    const passing = new Set(this.passing(state));
+    return this.rows.filter((row) => pinned.has(row) || passing.has(row));
+  }
+
+  /** The rows that pass the filters. */
+  passing(state) {
+    const family = this.filterOf(state, "family", "family");
+    const data = this.filterOf(state, "data", "pretraining");
+    const origin = this.filterOf(state, "origin", "origin");
     const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
     return this.rows.filter((row) => {
       const text = [row.title, row.method, row.family, row.pretraining, row.source || ""];
       const haystack = text.join(" ").toLowerCase();
       return (
-        (!state.family || row.family === state.family) &&
-        (!state.data || row.pretraining === state.data) &&
-        (!state.origin || row.origin === state.origin) &&
+        (!family || row.family === family) &&
+        (!data || row.pretraining === data) &&
+        (!origin || row.origin === origin) &&
         (!state.complete || row.complete) &&
         (!state.clean || !row.cells.some((cell) => cell?.leakage)) &&
         words.every((word) => haystack.includes(word))
       );
     });
+  }
+
+  /** Indices of the columns that the table shows. */
+  shown(state) {
+    const hidden = new Set(listOf(state.hide));
+    const indices = this.columns.map((column, index) => index);
+    const shows = ({ id, dataset }) => !hidden.has(id) && !hidden.has(dataset);
+    return indices.filter((index) => shows(this.columns[index]));
+  }
+
+  /** Keys of the columns about a row that the table shows. */
+  shownTexts(state) {
+    const hidden = new Set(listOf(state.hide));
+    return new Set(aboutColumns(this).map(([key]) => key).filter((key) => !hidden.has(key)));
   }
 
   /** The key the table is sorted by: the wanted one, if this board has it. */
@@ -132,13 +177,16 @@ class Board {
     return row[key];
   }
 
-  /** All rows in order; rows without a value come last in both directions, ties stay as given. */
+  /** All rows in order, pinned ones first; rows without a value come last in both directions, ties stay as given. */
   sorted(state) {
     const key = this.sortKey(state);
     const sign = this.sortDirection(state) === "desc" ? -1 : 1;
+    const pinned = new Set(this.pinned(state));
     const compare = (a, b) =>
       typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
     return [...this.rows].sort((first, second) => {
+      const above = pinned.has(second) - pinned.has(first);
+      if (above) return above;
       const [a, b] = [this.sortValue(first, key), this.sortValue(second, key)];
       if (a === null || b === null) return (a === null) - (b === null) || this.gap(first, second);
       return sign * compare(a, b) || this.gap(first, second);

@@ -60,6 +60,7 @@ async function copyText(text, source, button) {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
+    source.hidden = false;
     getSelection().selectAllChildren(source);
     button.textContent = "Selected: press Ctrl+C";
   }
@@ -67,7 +68,8 @@ async function copyText(text, source, button) {
 }
 
 class Details {
-  constructor() {
+  constructor(data) {
+    this.data = data;
     this.runs = new Runs();
     this.dialog = document.getElementById("details");
     // A click on the dialog itself, not on what it holds, is a click on its backdrop.
@@ -92,17 +94,15 @@ class Details {
   }
 
   rowFacts(row) {
-    // Only http(s) URLs become links: others, such as javascript:, stay text.
-    const isUrl = /^https?:\/\/\S+$/.test(row.paper || "");
-    const paper = isUrl
-      ? el("a", { href: row.paper, rel: "noopener noreferrer", text: row.paper })
-      : row.paper;
+    const { paper, code, licence } = methodLinks(this.data, row);
     return el(
       "dl",
       { class: "facts" },
       ...fact("Family", row.family),
       ...fact("Pre-training data", row.pretraining),
       ...fact("Paper", paper),
+      ...fact("Official code", code),
+      ...fact("Licence of the released weights", licence),
       ...fact("Origin", row.origin),
       ...fact("Source", row.source),
     );

@@ -119,21 +119,24 @@ function dotsSection(board, store, popover) {
   const scored = board.columns.filter((column) => column.score !== false);
   const shownColumns = scored.length ? scored : board.columns;
   const datasets = new Map(shownColumns.map((column) => [column.dataset, column.dataset_title]));
-  const ranked = board.rows.some((row) => row.average_rank) ? [[RANK, "Average rank"]] : [];
+  const ranked = board.rows.some((row) => row.average_rank) ? [[RANK, board.rankTitle]] : [];
   const options = [...datasets, ...ranked, ["all", "All columns"]];
   const select = choice(options, (value) => store.set({ plot: value }));
   const grid = el("div", { class: "cards" });
   let cards = [];
   let shown = null;
-  const keysOf = (plot) => {
+  const keysOf = (plot, state) => {
     if (plot === RANK) return [RANK];
-    return shownColumns.filter((c) => plot === "all" || c.dataset === plot).map((c) => c.id);
+    const chosen = new Set(board.shown(state).map((index) => board.columns[index]));
+    return shownColumns
+      .filter((column) => (plot === "all" ? chosen.has(column) : column.dataset === plot))
+      .map((column) => column.id);
   };
   const cardOf = (key) => {
     const column = board.columns[board.columnIndex.get(key)];
     const heading = column
       ? withUnit(`${column.dataset_title} · ${column.label}`, column.unit)
-      : "Average rank (lower is better)";
+      : `${board.rankTitle}, lower is better`;
     return new Card(heading, (width) => dotPlot(board, key, store.state, width, popover), 260);
   };
   const marks = board.packed.size
@@ -150,11 +153,12 @@ function dotsSection(board, store, popover) {
       const plot = options.some(([value]) => value === state.plot) ? state.plot : options[0][0];
       select.value = plot;
       legend.hidden = plot !== RANK;
-      if (plot !== shown) {
+      const keys = keysOf(plot, state);
+      if (keys.join() !== shown) {
         for (const card of cards) card.watch.disconnect();
-        cards = keysOf(plot).map(cardOf);
+        cards = keys.map(cardOf);
         grid.replaceChildren(...cards.map((card) => card.node));
-        shown = plot;
+        shown = keys.join();
       } else for (const card of cards) card.redraw();
     },
   };

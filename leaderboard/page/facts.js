@@ -1,7 +1,17 @@
 "use strict";
 // The popover with the details of one number.
 
-function testFacts(test, reference, digits) {
+/** ``p = 0.012``, or ``p < 1e-300``. */
+function pEquals(p) {
+  return `p = ${pValue(p)}`.replace("= <", "< ");
+}
+
+/** p-values of a test: as computed, and as corrected for the verdicts. */
+function pFacts(test, { key, head }) {
+  return [...fact("p", pValue(test.p)), ...(head ? fact(head, pValue(test[key])) : [])];
+}
+
+function testFacts(test, reference, digits, correction) {
   const { difference, ci_low: low, ci_high: high } = test;
   return [
     el("h4", {}, "Against ", el("b", { text: reference })),
@@ -13,15 +23,13 @@ function testFacts(test, reference, digits) {
         "Difference",
         `${signed(difference, digits)} ${interval(low, high, signed, digits)}`,
       ),
-      ...fact("p", pValue(test.p)),
-      ...fact("p (Holm)", pValue(test.p_holm)),
-      ...fact("p (BH)", test.p_bh === null || test.p_bh === undefined ? "" : pValue(test.p_bh)),
+      ...pFacts(test, correction),
       ...fact("Pairs", `${test.n}`),
     ),
   ];
 }
 
-function imageFacts(images) {
+function imageFacts(images, correction) {
   if (images.difference === null) return [el("p", { text: `Per image: ${images.note || NONE}` })];
   const { difference, ci_low: low, ci_high: high, n_images: n, n_clusters: clusters } = images;
   const sizes = clusters ? `${n} in ${count(clusters, "patient")}` : `${n}`;
@@ -31,8 +39,7 @@ function imageFacts(images) {
       "dl",
       { class: "facts" },
       ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
-      ...fact("p", pValue(images.p)),
-      ...fact("p (Holm)", pValue(images.p_holm)),
+      ...pFacts(images, correction),
       ...fact("Images", sizes),
     ),
   ];
@@ -76,8 +83,8 @@ function cellFacts(board, row, index, reference) {
       ...fact("Skipped steps", cell.skipped_steps ? `${cell.skipped_steps}` : ""),
     ),
     ...seedFacts(cell, digits),
-    ...(test ? testFacts(test, board.label(reference), digits) : []),
-    ...(test?.per_image ? imageFacts(test.per_image) : []),
+    ...(test ? testFacts(test, board.label(reference), digits, board.correction) : []),
+    ...(test?.per_image ? imageFacts(test.per_image, board.correction) : []),
     ...(row.source ? [el("p", { class: "hint", text: `Published: ${row.source}` })] : []),
   ];
 }
@@ -86,14 +93,16 @@ function cellFacts(board, row, index, reference) {
 function rankFacts(board, row) {
   const rank = row.average_rank;
   const scored = board.columns.filter((column) => column.score !== false);
+  const among = `among ${count(board.ranked[0], "complete row")} of ${board.ranked[1]}`;
+  const what = `Average rank over ${count(scored.length, "column")}, ${among}`;
   return [
     el("h3", { text: board.label(row) }),
-    el("p", { class: "hint", text: `Average rank over ${count(scored.length, "column")}` }),
+    el("p", { class: "hint", text: what }),
     el(
       "dl",
       { class: "facts" },
       ...fact("Mean ± std", plusMinus(rank.mean, rank.std)),
-      ...fact("95 % interval", interval(rank.low, rank.high)),
+      ...fact("95 % interval", interval(rank.low, rank.high, fixed, 1)),
     ),
   ];
 }

@@ -6,6 +6,15 @@ function datasetsOf(board) {
   return new Set(columns.map((column) => column.dataset));
 }
 
+/** The reference of a board as a fact: the chosen one, and the declared one if it is another. */
+function referenceText(board, state, declared) {
+  const chosen = board.referenceOf(state);
+  if (!chosen) return board.references.length ? `${declared}, without results here` : declared;
+  const standard = board.standard ? board.label(board.standard) : declared;
+  const name = board.label(chosen);
+  return chosen === board.standard ? name : `${name} (chosen; declared: ${standard})`;
+}
+
 /** The header: protocol, reference, and the numbers of methods, datasets and runs. */
 function makeHead(data, boards) {
   // The rows of analyses are variants, not methods.
@@ -16,12 +25,15 @@ function makeHead(data, boards) {
   const counted = tuned.length ? tuned : main;
   const datasets = new Set(counted.flatMap((board) => [...datasetsOf(board)])).size;
   const runs = data.n_runs;
-  const reference = rows.find((row) => row.id === data.reference || row.method === data.reference);
+  const known = rows.find((row) => row.id === data.reference || row.method === data.reference);
+  const declared = known ? known.title : data.reference;
+  const reference = el("span", { text: declared });
   const facts = [
     ["Protocol", data.protocol],
-    ["Reference", reference ? reference.title : data.reference],
+    ["Reference", reference],
     ["Methods", methods.toLocaleString("en")],
     ["Datasets", datasets.toLocaleString("en")],
+    ["Newest record", data.newest],
     ["Runs", runs ? runs.toLocaleString("en") : "none, published numbers only"],
     ["Skipped", data.problems?.length ? count(data.problems.length, "file") : ""],
   ];
@@ -29,6 +41,10 @@ function makeHead(data, boards) {
   for (const [term, value] of facts) if (value) list.append(el("div", {}, ...fact(term, value)));
   const top = el("div", { class: "head-top" }, el("h1", { text: data.title }), themeButton());
   document.getElementById("head").append(top, list);
+  return (board, state) => {
+    const text = board.overview ? declared : referenceText(board, state, declared);
+    if (reference.textContent !== text) reference.textContent = text;
+  };
 }
 
 function definitions(board) {
@@ -39,18 +55,6 @@ function definitions(board) {
   });
   const table = plainTable(["Column", "Definition", "Unit", "Better"], rows);
   return disclosure("Definitions of the columns", table);
-}
-
-function notesSection(board, data) {
-  const list = (lines) => el("ul", { class: "notes" }, ...lines.map((text) => el("li", { text })));
-  const notes = [...(board.notes || []), ...(data.notes || [])];
-  const sources = new Set(board.rows.map((row) => row.source).filter(Boolean));
-  const parts = [];
-  if (notes.length) parts.push(list(notes));
-  if (sources.size) parts.push(el("h3", { text: "Published numbers" }), list([...sources]));
-  if (data.problems?.length) parts.push(el("h3", { text: "Skipped files" }), list(data.problems));
-  const node = section(`${board.id}-notes`, "Notes", "", ...parts, definitions(board));
-  return { node, refresh() {} };
 }
 
 /** Whether this board shows items of this dataset; those of no board are shown on all. */
@@ -80,25 +84,51 @@ function makeBoard(board, boards, data, store, popover, details) {
       heading.scrollIntoView({ block: "start" });
       heading.focus({ preventScroll: true });
     });
-    return button;
+    return { button, node };
   });
-  const nav = el("nav", { class: "jump", "aria-label": "Sections" }, ...links);
+  const nav = el("nav", { class: "jump", "aria-label": "Sections" }, ...links.map((l) => l.button));
   const tab = { role: "tabpanel", "aria-labelledby": tabOf(board) };
   const props = { id: `panel-${board.id}`, ...(boards.length > 1 ? tab : {}) };
   const node = el("div", props, nav, ...parts.map((part) => part.node));
-  return { node, refresh: (state) => parts.forEach((part) => part.refresh(state)) };
+  return {
+    node,
+    refresh(state) {
+      for (const part of parts) part.refresh(state);
+      for (const link of links) link.button.hidden = link.node.hidden;
+    },
+  };
+}
+
+/** Says on the closed fold what the choices in it hide. */
+function foldState(fold, board) {
+  const summary = fold.querySelector("summary");
+  const text = summary.textContent;
+  return {
+    refresh(state) {
+      const sizes = [
+        [board.visible(state).length, board.rows.length, "row"],
+        [board.shown(state).length, board.columns.length, "column"],
+      ];
+      const partial = sizes.filter(([shown, all]) => shown < all);
+      const words = partial.map(([shown, all, one]) => `${shown} of ${count(all, one)}`);
+      summary.textContent = words.length ? `${text}: ${words.join(", ")}` : text;
+    },
+  };
 }
 
 function boardSections(board, boards, data, store, popover, details) {
   const parts = [];
   const toolbar = makeToolbar(board, store);
   const table = new RankingTable(board, store, popover, details);
-  const legend = tableLegend(board);
-  const fold = narrowFold("Choices and signs", toolbar.node, legend);
+  const legend = makeLegend(board);
+  const fold = narrowFold("Choices and signs", toolbar.node, legend.node);
   const hint = sidewaysHint(table.node, "More columns: scroll sideways");
-  const ranking = section(`${board.id}-table`, "Results", "", fold, hint, table.node);
-  parts.push({ node: ranking, refresh: (state) => (toolbar.refresh(state), table.refresh(state)) });
-  parts.push(...detailSections(board));
+  const below = [makeEmptyMessage(board, store), makeExport(board, store, data)];
+  const nodes = [fold, hint, table.node, ...below.map((view) => view.node)];
+  const ranking = section(`${board.id}-table`, "Results", "", ...nodes);
+  const views = [toolbar, legend, table, ...below, foldState(fold, board)];
+  parts.push({ node: ranking, refresh: (state) => views.forEach((view) => view.refresh(state)) });
+  parts.push(compareSection(board, store, data), ...detailSections(board));
   if (board.overalls.size) parts.push(overallSection(board));
   const { combined } = data;
   if (board === boards[0] && combined && Object.keys(combined.overall).length) {
@@ -114,6 +144,8 @@ function boardSections(board, boards, data, store, popover, details) {
     parts.push(paretoSection(board, store, popover));
   }
   if (hasCosts(board, data.costs)) parts.push(costsSection(board, data.costs));
+  const sources = sourcesSection(board, data);
+  if (!sources.empty) parts.push(sources);
   parts.push(notesSection(board, data));
   return parts;
 }
@@ -135,7 +167,7 @@ function makeTabs(boards, store) {
     const size = el("span", { class: "tab-count", text: `${number}` });
     const props = { class: "tab", type: "button", role: "tab", id: tabOf(first) };
     const tab = el("button", props, title, " ", size);
-    tab.addEventListener("click", () => store.set({ board: first.id }));
+    tab.addEventListener("click", () => store.set({ board: first === boards[0] ? "" : first.id }));
     return tab;
   };
   const main = boards.filter((board) => !board.group);
@@ -202,7 +234,7 @@ function start() {
   if (note) data.notes = [...(data.notes || []), note];
   data.files = new Pictures(data.pictures);
   const boards = makeBoards(data);
-  makeHead(data, boards);
+  const refreshHead = makeHead(data, boards);
   const main = document.getElementById("results");
   if (!boards.length) {
     main.append(el("p", { text: "There are no results yet." }));
@@ -216,6 +248,7 @@ function start() {
     const board = boards.find((candidate) => candidate.id === state.board) || boards[0];
     popover.hide();
     tabs.refresh(board);
+    refreshHead(board, state);
     for (const [other, view] of views) view.node.hidden = other !== board;
     if (!views.has(board)) {
       views.set(board, makeBoard(board, boards, data, store, popover, details));

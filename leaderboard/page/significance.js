@@ -2,11 +2,12 @@
 // Tests over datasets: each row against the reference, and the critical-difference diagram.
 
 /** Tests of rows against one reference, one line each; `titleOf` maps a row id to its title. */
-function testsTable(name, titleOf) {
+function testsTable(name, titleOf, { key, head }) {
   const heads = [
-    ...["Method", "Datasets", "Difference", "95 % CI", "p", "p (Holm)", "Verdict"],
-    ...["Columns", "p over columns"],
+    ...["Method", "Datasets", "Difference", "95 % CI", "p", ...(head ? [head] : [])],
+    ...["Verdict", "Columns", "p over columns"],
   ];
+  const numbers = heads.map((_, index) => index).filter((index) => index && heads[index] !== "Verdict");
   const node = scrollBox(name, { class: "tests-box" });
   const show = (tests, reference) => {
     const rows = [...tests]
@@ -17,18 +18,21 @@ function testsTable(name, titleOf) {
         signed(test.difference),
         interval(test.ci_low, test.ci_high, signed),
         pValue(test.p),
-        pValue(test.p_holm),
+        ...(head ? [pValue(test[key])] : []),
         verdictPill(test),
         `${test.over_columns.n}`,
         pValue(test.over_columns.p),
       ]);
     const caption = `Each row against ${titleOf(reference)}`;
-    const table = plainTable(heads, rows, { caption, numbers: [1, 2, 3, 4, 5, 7, 8] });
+    const table = plainTable(heads, rows, { caption, numbers });
     const empty = el("p", { class: "hint", text: `No tests of these rows. ${caption}.` });
     node.replaceChildren(rows.length ? table : empty);
   };
-  return { node, show };
+  const none = (text = NO_REFERENCE) => node.replaceChildren(el("p", { class: "hint", text }));
+  return { node, show, none };
 }
+
+const NO_REFERENCE = "The declared reference has no results here: choose one above the table.";
 
 const OVERALL_HINT =
   "Paired t-test of two complete rows over datasets, of each the mean of its columns in percent: " +
@@ -38,35 +42,39 @@ const OVERALL_HINT =
 /** The tests of a board over its datasets; filters and the reference are those of the table. */
 function overallSection(board) {
   const titleOf = (id) => (board.row.has(id) ? board.label(board.row.get(id)) : id);
-  const table = testsTable("Overall tests", titleOf);
+  const table = testsTable("Overall tests", titleOf, board.correction);
   return {
     node: section(`${board.id}-overall`, "Overall tests", OVERALL_HINT, table.node),
     refresh(state) {
       const reference = board.referenceOf(state);
       const visible = new Set(board.visible(state).map((row) => row.id));
+      if (!reference) return table.none();
       const tests = board.overalls.get(reference.id) || [];
       table.show(tests.filter((test) => visible.has(test.row)), reference.id);
     },
   };
 }
 
-/** The same over the datasets of several boards, with a reference of its own. */
+/** The same over the datasets of several boards, against the method of the chosen reference. */
 function combinedSection(board, boards, combined) {
   const titles = new Map(boards.flatMap((one) => one.rows.map((row) => [row.id, row.title])));
   // The id of a published row joined from several tables ends with its title.
   const titleOf = (id) => titles.get(id) ?? id.replace(/^published:[^:]*:/, "");
-  const table = testsTable(combined.title, titleOf);
+  const table = testsTable(combined.title, titleOf, board.correction);
   const tests = new Map(Object.entries(combined.overall));
-  const options = [...tests.keys()].map((id) => [id, titleOf(id)]);
-  const show = (id) => table.show(tests.get(id), id);
-  const select = choice(options, show);
-  select.name = "combined";
-  select.value = tests.has(combined.reference_row) ? combined.reference_row : options[0][0];
-  show(select.value);
-  const hint = `Overall tests over ${count(combined.columns.length, "column")} of several tasks.`;
-  const field = labelled("Reference", select);
-  const node = section(`${board.id}-combined`, combined.title, hint, field, table.node);
-  return { node, refresh() {} };
+  const lead = `Overall tests over ${count(combined.columns.length, "column")} of several tasks.`;
+  const node = section(`${board.id}-combined`, combined.title, lead, table.node);
+  return {
+    node,
+    refresh(state) {
+      const reference = board.referenceOf(state);
+      const same = (id) => id === reference?.id || titleOf(id) === reference?.title;
+      const id = [...tests.keys()].find(same);
+      if (id) table.show(tests.get(id), id);
+      else if (reference) table.none(`${board.label(reference)} is not complete in all of them.`);
+      else table.none();
+    },
+  };
 }
 
 /** [{from, to}] → the level of each bar, such that bars of one level do not touch. */
@@ -140,9 +148,8 @@ function differenceDiagram(board, reference, width) {
 
 function friedmanText(friedman) {
   const { statistic, p, n, k, alpha } = friedman;
-  const chance = `p = ${pValue(p)}`.replace("= <", "< ");
   const size = `${count(k, "row")} over ${count(n, "dataset")}`;
-  const words = `Friedman χ² = ${fixed(statistic)}, ${chance}, ${size}, α = ${alpha}.`;
+  const words = `Friedman χ² = ${fixed(statistic)}, ${pEquals(p)}, ${size}, α = ${alpha}.`;
   const verdict = p === null || p >= alpha
     ? " The test finds no difference between the methods: do not read an order into the diagram."
     : " A bar joins methods whose mean ranks are not separable.";

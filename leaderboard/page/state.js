@@ -3,9 +3,21 @@
 
 const DEFAULTS = Object.freeze({
   board: "", sort: "rank", dir: "", ref: "", family: "", data: "", origin: "", q: "",
-  complete: "", clean: "", ranks: "", plot: "", score: "", cost: "", set: "", image: "", a: "", b: "",
+  complete: "", clean: "", ranks: "", hide: "", pin: "", only: "", plot: "", score: "", cost: "",
+  set: "", image: "", a: "", b: "",
 });
-const FILTERS = ["family", "data", "origin", "q", "complete", "clean"];
+const FILTERS = ["family", "data", "origin", "q", "complete", "clean", "only"];
+const NO_FILTERS = Object.fromEntries(FILTERS.map((key) => [key, ""]));
+
+/** The items of a list in the URL; commas within an item are escaped. */
+function listOf(text) {
+  const items = text.split(",").filter(Boolean);
+  return items.map((item) => item.replaceAll("%2C", ",").replaceAll("%25", "%"));
+}
+
+function listText(items) {
+  return items.map((item) => item.replaceAll("%", "%25").replaceAll(",", "%2C")).join(",");
+}
 
 function readHash() {
   const given = new URLSearchParams(location.hash.slice(1));
@@ -16,8 +28,10 @@ function readHash() {
 
 function writeHash(state) {
   const changed = Object.entries(state).filter(([key, value]) => value !== DEFAULTS[key]);
-  // Slashes stay readable: a fragment needs no escape for them.
-  const text = new URLSearchParams(changed).toString().replaceAll("%2F", "/");
+  // What a fragment needs no escape for stays readable.
+  const text = new URLSearchParams(changed)
+    .toString()
+    .replace(/%2F|%2C|%3A/g, (escape) => decodeURIComponent(escape));
   history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
 }
 

@@ -6,7 +6,7 @@ function cellText(board, index, cell, test, reference) {
   const words = [plusMinus(cell.mean, cell.std, board.columns[index].digits)];
   if (cell.place === 1) words.push("best");
   if (cell.place === 2) words.push("second");
-  if (cell.tier === 1) words.push("on par with the best");
+  if (cell.tier === 1 && cell.place > 1) words.push("not separable from the best");
   if (cell.leakage) words.push(`known leakage: ${cell.leakage}`);
   if (cell.skipped_steps) words.push(count(cell.skipped_steps, "skipped step"));
   if (test) words.push(`${test.verdict} against ${board.label(reference)}`);
@@ -17,13 +17,16 @@ class RankingTable {
   constructor(board, store, popover, details) {
     Object.assign(this, { board, store, popover, details });
     this.heads = new Map();
+    this.groups = [];
     this.lines = new Map();
-    const help = "Arrow keys move between cells, Enter opens the runs behind a cell.";
+    const help =
+      "Arrow keys move between cells, Enter opens the runs behind a cell, Space pins a row.";
     const what = `${board.title}: mean and standard deviation over seeds.`;
     this.caption = el("caption", { class: "sr", text: `${what} ${help}` });
     this.body = el("tbody", {}, ...board.rows.map((row) => this.makeRow(row)));
     const parts = [this.caption, this.makeHead(), this.body];
-    const table = el("table", { class: "board", role: "grid" }, ...parts);
+    const words = { role: "grid", "aria-multiselectable": "true" };
+    const table = el("table", { class: "board", ...words }, ...parts);
     this.node = scrollBox(board.title, { class: "table-box" }, table);
     this.node.board = board;
     this.listen();
@@ -52,12 +55,13 @@ class RankingTable {
 
   makeHead() {
     const two = { rowspan: "2" };
-    const rank = "Mean rank over all columns, complete rows only";
+    const [, ranked, note] = /^(.*?)(?: \((.*)\))?$/.exec(this.board.rankTitle);
+    const rank = "Mean rank over all columns, among the complete rows";
     const top = [
       this.sortHead("title", { ...two, class: "stick" }, "Method"),
       this.sortHead("family", { ...two, class: "word" }, "Family"),
       this.sortHead("pretraining", { ...two, class: "word" }, "Pre-training"),
-      this.sortHead("rank", { ...two, class: "rank" }, "Avg. rank", "", rank),
+      this.sortHead("rank", { ...two, class: "rank" }, ranked, note, rank),
     ];
     const second = [];
     let group = null;
@@ -65,11 +69,12 @@ class RankingTable {
       const first = !group || group.dataset !== column.dataset;
       if (first) {
         const th = el("th", { scope: "colgroup", class: "group", text: column.dataset_title });
-        group = { dataset: column.dataset, size: 0, th };
+        group = { dataset: column.dataset, indices: [], th };
+        this.groups.push(group);
         top.push(th);
       }
-      group.size += 1;
-      group.th.setAttribute("colspan", `${group.size}`);
+      group.indices.push(second.length);
+      group.th.setAttribute("colspan", `${group.indices.length}`);
       const better = column.higher_is_better ? "higher is better" : "lower is better";
       const falls = column.score !== false && !column.higher_is_better;
       const unit = falls ? `${column.unit} ↓`.trim() : column.unit;
@@ -94,7 +99,10 @@ class RankingTable {
     if (!row.complete) tags.append(tag("incomplete"));
     tags.append(reference);
     const who = el("span", { class: "who" }, name, tags);
-    const head = el("th", { scope: "row", class: "stick", tabindex: "-1" }, badge, who);
+    const words = { type: "checkbox", class: "pin", tabindex: "-1" };
+    const pin = el("input", { ...words, "aria-label": `Pin ${board.label(row)}` });
+    pin.addEventListener("change", () => togglePin(this.store, row));
+    const head = el("th", { scope: "row", class: "stick", tabindex: "-1" }, pin, badge, who);
     const rank = el("td", { class: "num rank", tabindex: "-1", text: NONE });
     if (row.average_rank) {
       rank.replaceChildren(el("span", { class: "mean", text: fixed(row.average_rank.mean) }));
@@ -102,12 +110,13 @@ class RankingTable {
         rank.append(" ", el("span", { class: "std", text: `± ${fixed(row.average_rank.std)}` }));
       }
     }
-    const words = [row.family, row.pretraining].map((text) =>
+    const texts = [row.family, row.pretraining].map((text) =>
       el("td", { class: "word", tabindex: "-1", text: text || NONE }),
     );
     const cells = row.cells.map((cell, index) => this.makeCell(cell, index));
-    const tr = el("tr", {}, head, ...words, rank, ...cells.map((entry) => entry.td));
-    const line = { row, tr, cells, reference };
+    const about = { family: texts[0], pretraining: texts[1], rank };
+    const tr = el("tr", {}, head, ...texts, rank, ...cells.map((entry) => entry.td));
+    const line = { row, tr, cells, reference, pin, about };
     this.lines.set(row.id, line);
     tr.line = line;
     return tr;
@@ -127,12 +136,11 @@ class RankingTable {
     const { digits } = columns[index];
     const std = cell.std === null ? "" : `± ${fixed(cell.std, digits)}`;
     const mean = el("span", { class: "mean", text: fixed(cell.mean, digits) });
-    const level = cell.tier === 1 ? "●" : "";
-    const tier = el("span", { class: "tier", "aria-hidden": "true", text: level });
-    const rank = el("span", { class: "cell-rank", text: cell.place ? `${cell.place}` : "" });
-    const warned = `${cell.leakage ? "‡" : ""}${cell.skipped_steps ? "§" : ""}`;
-    const warning = el("span", { class: "warning", "aria-hidden": "true", text: warned });
-    td.append(mark, mean, " ", el("span", { class: "std", text: std }), tier, warning, rank);
+    const signs = signsOf(cell);
+    const rank = el("span", { class: "cell-rank", text: signs.rank });
+    const tier = el("span", { class: "tier", "aria-hidden": "true", text: signs.par });
+    const warning = el("span", { class: "warning", "aria-hidden": "true", text: signs.warning });
+    td.append(mark, mean, " ", el("span", { class: "std", text: std }), rank, tier, warning);
     return { td, mark };
   }
 
@@ -161,7 +169,7 @@ class RankingTable {
     });
     this.body.addEventListener("focusout", () => this.popover.hideSoon());
     this.body.addEventListener("click", (event) => {
-      const place = this.at(event);
+      const place = event.target.closest(".pin") ? null : this.at(event);
       // A tap shows the facts; their button opens the runs.
       if (place?.index === -4) this.openDetails(place);
       else place?.td.focus();
@@ -210,6 +218,9 @@ class RankingTable {
       const [row, column] = moves[event.key];
       if (rows[row]) shown(rows[row])[column]?.focus();
       event.preventDefault();
+    } else if (event.key === " " && event.target !== place.line.pin) {
+      togglePin(this.store, place.line.row);
+      event.preventDefault();
     } else if (event.key === "Enter") {
       this.openDetails(place);
       event.preventDefault();
@@ -221,10 +232,17 @@ class RankingTable {
     const reference = board.referenceOf(state);
     const visible = new Set(board.visible(state).map((row) => row.id));
     this.sort(state);
+    this.showColumns(state);
     if (this.reference !== reference) this.markRows(reference);
+    const pinned = new Set(board.pinned(state));
+    for (const { row, tr, pin } of this.lines.values()) {
+      pin.checked = pinned.has(row);
+      tr.classList.toggle("is-pinned", pinned.has(row));
+      tr.setAttribute("aria-selected", `${pinned.has(row)}`);
+    }
     for (const line of this.lines.values()) line.tr.hidden = !visible.has(line.row.id);
     this.body.classList.toggle("with-ranks", Boolean(state.ranks));
-    if (!this.stop || this.stop.parentNode.hidden) {
+    if (!this.stop || this.stop.hidden || this.stop.parentNode.hidden) {
       const top = [...this.body.rows].find((tr) => !tr.hidden);
       if (top) this.makeTabStop(top.cells[0]);
     }
@@ -233,12 +251,39 @@ class RankingTable {
   /** Appends the rows in their new order, if there is one. */
   sort(state) {
     const [key, dir] = [this.board.sortKey(state), this.board.sortDirection(state)];
-    if (this.order === `${key} ${dir}`) return;
-    this.order = `${key} ${dir}`;
+    if (this.order === `${key} ${dir} ${state.pin}`) return;
+    this.order = `${key} ${dir} ${state.pin}`;
+    const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
     this.body.append(...this.board.sorted(state).map((row) => this.lines.get(row.id).tr));
+    // A row that moves loses the focus.
+    focused?.focus();
     for (const [name, th] of this.heads) {
       if (name === key) th.setAttribute("aria-sort", dir === "asc" ? "ascending" : "descending");
       else th.removeAttribute("aria-sort");
+    }
+  }
+
+  showColumns(state) {
+    if (this.hide === state.hide) return;
+    this.hide = state.hide;
+    const [shown, texts] = [new Set(this.board.shown(state)), this.board.shownTexts(state)];
+    for (const key of ["family", "pretraining", "rank"]) {
+      this.heads.get(key).hidden = !texts.has(key);
+      for (const { about } of this.lines.values()) about[key].hidden = !texts.has(key);
+    }
+    for (const { th, indices } of this.groups) {
+      const left = indices.filter((index) => shown.has(index));
+      th.hidden = !left.length;
+      th.setAttribute("colspan", `${left.length || 1}`);
+      for (const index of indices) this.showColumn(index, shown.has(index), index === left[0]);
+    }
+  }
+
+  showColumn(index, isShown, isFirst) {
+    const cells = [...this.lines.values()].map(({ cells }) => cells[index].td);
+    for (const node of [this.heads.get(this.board.columns[index].id), ...cells]) {
+      node.hidden = !isShown;
+      node.classList.toggle("first", isFirst);
     }
   }
 
@@ -262,26 +307,4 @@ class RankingTable {
       td.setAttribute("aria-label", label);
     });
   }
-}
-
-/** What typeface and marks mean. */
-function tableLegend(board) {
-  const item = (sample, text, style) =>
-    el("li", {}, el("span", { class: style, text: sample }), ` ${text}`);
-  const items = [item("bold", "best", "best-sample")];
-  items.push(item("underlined", "second", "second-sample"));
-  if (board.rows.some((row) => row.cells.some((cell) => cell?.tier === 1))) {
-    items.push(item("●", "not separable from the best (Holm)", "tier"));
-  }
-  if (board.leaked) items.push(item("‡", "known leakage into the tested frames", "warning"));
-  if (board.rows.some((row) => row.cells.some((cell) => cell?.skipped_steps))) {
-    items.push(item("§", "training steps were skipped", "warning"));
-  }
-  if (board.packed.size) {
-    items.push(item("▲", `better than the reference (${board.correction})`, "mark better"));
-    items.push(item("▼", "worse", "mark worse"));
-    items.push(item("≈", "not separable", "mark same"));
-    items.push(item("·", "test undefined", "mark undefined"));
-  }
-  return el("ul", { class: "legend" }, ...items);
 }

@@ -76,13 +76,14 @@ class Section:
 
 
 def headline(leaderboard: Leaderboard) -> str:
-    """Protocol and reference, in one line."""
+    """Protocol, reference, and the day of the newest record, in one line."""
     name = leaderboard.reference_title
     if name is None:
         reference = f"{leaderboard.reference} (no results, no tests)"
     else:
         reference = f"{name} ({leaderboard.reference})"
-    return f"Protocol: {leaderboard.protocol} · reference: {reference}"
+    newest = f" · newest record: {leaderboard.newest}" if leaderboard.newest else ""
+    return f"Protocol: {leaderboard.protocol} · reference: {reference}{newest}"
 
 
 def sections(leaderboard: Leaderboard) -> list[Section]:
@@ -135,8 +136,16 @@ def _n_seeds(row: Row) -> str:
 def _average_rank(row: Row) -> str:
     if row.average_rank is None:
         return ""
-    interval = "" if row.rank_interval is None else " ({:.1f}–{:.1f})".format(*row.rank_interval)
-    return mean_std(row.average_rank) + interval
+    if row.rank_interval is None:
+        return mean_std(row.average_rank)
+    low, high = (rounded(end, 1) for end in row.rank_interval)
+    return f"{mean_std(row.average_rank)} ({low}–{high})"
+
+
+def rank_title(board: Board, title: str = AVERAGE_RANK) -> str:
+    """A header of average ranks, with their number where rows without one are on the board."""
+    complete, competing = board.ranked
+    return title if complete == competing else f"{title} ({complete} of {competing} rows)"
 
 
 def _scores(board: Board) -> Grid:
@@ -149,7 +158,7 @@ def _scores(board: Board) -> Grid:
         texts["Source"] = lambda row: row.source or "measured"
     leading: dict[str, Callable[[Row], str]] = {**texts, "n": _n_seeds}
     if board.ranks_methods:
-        leading[AVERAGE_RANK] = _average_rank
+        leading[rank_title(board)] = _average_rank
     labels = [_label(column) for column in board.columns]
     titles = [column.dataset_title for column in board.columns]
     complete = [
@@ -189,7 +198,7 @@ def _p(value: float | None) -> str:
 
 
 def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    return "—" if low is None else f"{low:+.{digits}f} … {high:+.{digits}f}"
+    return "—" if low is None else " … ".join(difference_text(end, digits) for end in (low, high))
 
 
 def _overall(board: Board, correction: str) -> Grid:
@@ -273,7 +282,9 @@ def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
             )
             for row in overview.rows
         ]
-        header = ("Method", *(table.title for table in overview.tables))
+        boards = {board.id: board for board in leaderboard.boards}
+        titles = (rank_title(boards[table.board], table.title) for table in overview.tables)
+        header = ("Method", *titles)
         grids.append(Grid(RANKS_TITLE, header, 1, tuple(rows), notes=overview.notes))
     if scatter := leaderboard.scatter:
         rows = [

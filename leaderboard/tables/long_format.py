@@ -57,7 +57,7 @@ def to_csv(leaderboard: Leaderboard) -> str:
                     line = _row(board, row) | _cell(column, cell)
                     writer.writerow(_safe(line | (_test(board, test) if test else {})))
             if row.average_rank is not None:
-                writer.writerow(_safe(_row(board, row) | _average(row)))
+                writer.writerow(_safe(_row(board, row) | _average(board, row)))
         for detail in board.details:
             writer.writerows(_safe(_row(board, row) | line) for row, line in _detail(board, detail))
     writer.writerows(map(_safe, _scatter(leaderboard)))
@@ -138,12 +138,14 @@ def _cell(column: Column, cell: Cell) -> dict[str, object]:
     }
 
 
-def _average(row: Row) -> dict[str, object]:
+def _average(board: Board, row: Row) -> dict[str, object]:
     low, high = row.rank_interval or (None, None)
     average = row.average_rank
+    complete, competing = board.ranked
+    among = "" if complete == competing else f" among {complete} of {competing} rows"
     return {
         "metric": "average_rank",
-        "definition": "mean of the ranks over columns, ties share the better rank",
+        "definition": f"mean of the ranks over columns{among}, ties share the better rank",
         "mean": average.mean,
         "std": average.std,
         "mean_low": low,

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from leaderboard.board import Board
+from leaderboard.board import Board, Row
 from leaderboard.build import Leaderboard
+from leaderboard.columns import dataset_title
+from leaderboard.comparable import difference_words, setting_differences
 from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons, overall
 from leaderboard.resampling import FEWEST_UNITS
 from leaderboard.statistics import ALPHA, p_text, rounds_to_zero
 from leaderboard.tables.costs import NOTE as COSTS_NOTE
+from leaderboard.tables.numbers import rounded
+
+#: Incomplete rows that a note lists by name.
+_NAMED = 8
 
 #: From the simulations at `FEWEST_UNITS`.
 _COVERAGE = (
@@ -20,17 +26,25 @@ _COVERAGE = (
 
 
 def general_notes(leaderboard: Leaderboard) -> list[str]:
-    """What applies to all boards, one paragraph each."""
+    """What applies to all boards, one paragraph each.
+
+    A note that explains a sign starts with it, so that the page can drop the notes on signs that
+    the reader's choice does not show.
+    """
     boards = leaderboard.boards
     notes = [
         "Scores are in percent (PSNR in dB, indices of clusters without unit): mean ± sample "
         "standard deviation (n − 1) over n seeds; one seed has no ±. Where all seeds fine-tune one "
         "pre-trained encoder, ± and p describe fine-tuning, not repeated pre-training.",
-        "[k] is the rank in the column among the complete rows; ties share the better rank. The "
-        "average rank is the mean ± sample standard deviation of these ranks over the columns; a "
-        "row with an empty cell has none. Bold is the best mean of a column and underlined the "
-        "second, among all its rows: neither implies that a difference is significant.",
+        "Bold is the best mean of a column and underlined the second, among all its rows: neither "
+        "implies that a difference is significant.",
     ]
+    if any(board.ranked[0] for board in boards):
+        notes[1:1] = [
+            "[k] is the rank in the column among the complete rows; ties share the better rank.",
+            "The average rank is the mean ± sample standard deviation of the ranks of a row in all "
+            "columns, among the complete rows; a row with an empty cell has none.",
+        ]
     if any(row.rank_interval for board in boards for row in board.rows):
         notes.append(
             f"Average ranks have a 95 % bootstrap interval over datasets where there are "
@@ -55,7 +69,8 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
         )
     if leaderboard.reference_title is None:
         notes.append(
-            f"The reference {leaderboard.reference} has no results here, so nothing is tested."
+            f"The declared reference {leaderboard.reference} has no results here, so nothing is "
+            "tested against it."
         )
     elif any(comparisons(board, board.reference) for board in boards):
         notes.append(_family_note(leaderboard.correction))
@@ -100,12 +115,29 @@ def _family_note(correction: str) -> str:
 
 def board_notes(board: Board, correction: str = "holm") -> list[str]:
     """What applies to one board: its sources, the size of its families, what is missing."""
+    return [*fixed_notes(board), *reference_notes(board, board.reference, correction)]
+
+
+def fixed_notes(board: Board) -> list[str]:
+    """The notes on one board that do not depend on the reference of its tests."""
     return [
         *board.notes,
         *_source_notes(board),
+        *_rank_notes(board),
         *_friedman_notes(board),
-        *_test_notes(board, correction),
         *_seed_notes(board),
+    ]
+
+
+def _rank_notes(board: Board) -> list[str]:
+    complete, competing = board.ranked
+    if not board.ranks_methods or complete in (0, competing):
+        return []
+    left = [row.title for row in board.rows if not row.context and row.average_rank is None]
+    named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" * (len(left) > _NAMED))
+    return [
+        f"Ranks are of the {complete} complete rows of {competing}, among each other; incomplete: "
+        f"{named}."
     ]
 
 
@@ -124,32 +156,33 @@ def _friedman_notes(board: Board) -> list[str]:
     if test.p is None:
         return [f"{what}: {test.note}."]
     result = (
-        f"{what}: χ² = {test.statistic:.2f}, {p_text(test.p)}; mean ranks that differ by less than "
-        f"{test.critical_difference:.2f} are not separable (Nemenyi)"
+        f"{what}: χ² = {rounded(test.statistic, 2)}, {p_text(test.p)}; mean ranks that differ by "
+        f"less than {rounded(test.critical_difference, 2)} are not separable (Nemenyi)"
     )
     return [f"{result}; {test.note}." if test.note else f"{result}."]
 
 
-def _test_notes(board: Board, correction: str) -> list[str]:
-    reference = board.row(board.reference)
+def reference_notes(board: Board, reference_id: str, correction: str = "holm") -> list[str]:
+    """The notes on the tests of one board against a row; none without such a row."""
+    reference = board.row(reference_id)
     if reference is None:
         return []
-    tests = comparisons(board, board.reference, correction)
+    tests = comparisons(board, reference_id, correction)
     notes = []
     if any(
         (p := comparison.p_used(correction)) is not None
         and p < ALPHA
         and rounds_to_zero(comparison.test.difference, _digits(comparison))
-        for comparison in (*tests, *overall(board, board.reference, correction))
+        for comparison in (*tests, *overall(board, reference_id, correction))
     ):
         notes.append(
             f"A difference that rounds to 0.00 is called not separable, even where p < {ALPHA}."
         )
     sizes: Counter[str] = Counter()
     for comparison in tests:
-        sizes[comparison.column.dataset_title] += comparison.test.p is not None
+        sizes[comparison.column.dataset] += comparison.test.p is not None
     if sizes:
-        listed = ", ".join(f"{title} {size}" for title, size in sizes.items())
+        listed = ", ".join(f"{dataset_title(name)} {size}" for name, size in sizes.items())
         notes.append(f"Size of the family: {listed}.")
     missing = [
         column.title
@@ -158,7 +191,24 @@ def _test_notes(board: Board, correction: str) -> list[str]:
     ]
     if missing and board.origin != "published":
         notes.append(f"Not tested, as {reference.title} has no results: {', '.join(missing)}.")
-    return notes
+    return notes + _other_settings(board, reference)
+
+
+def _other_settings(board: Board, reference: Row) -> list[str]:
+    """The cells with other settings than the reference's, which the tests leave out."""
+    found: dict[str, None] = {}
+    for index, (column, usual) in enumerate(zip(board.columns, reference.cells)):
+        for row in board.rows:
+            ours, theirs = (cell and cell.conditions for cell in (row.cells[index], usual))
+            if ours and theirs and not ours.comparable_with(theirs):
+                words = difference_words(setting_differences(ours.config, theirs.config))
+                found[f"{row.title} on {column.dataset_title} ({words})"] = None
+    if not found:
+        return []
+    return [
+        f"Not tested against {reference.title}, as settings differ that are not the method's: "
+        f"{'; '.join(found)}."
+    ]
 
 
 def _digits(comparison: Comparison) -> int:

@@ -14,13 +14,14 @@ def mean_std(value: Summary, digits: int = 2) -> str:
 
 
 def rounded(value: float, digits: int) -> str:
-    """Rounds half up, as on the page and by hand: average ranks end in 0.125."""
-    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+    """Rounds half up, as on the page and by hand: average ranks end in 0.125. Zero has no sign."""
+    number = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return str(number if number else abs(number))
 
 
 def difference_text(value: float | None, digits: int = 2) -> str:
     """With its sign, but none for what is printed as zero; a dash for None."""
     if value is None:
         return "—"
-    text = f"{value:+.{digits}f}"
-    return text[1:] if rounds_to_zero(value, digits) else text
+    text = rounded(value, digits)
+    return text if value < 0 or rounds_to_zero(value, digits) else f"+{text}"

@@ -21,7 +21,8 @@ def legend(grid: Grid) -> list[str]:
         for index, head in enumerate(grid.header)
         if index >= grid.n_text
     }
-    ranks = numbers.pop(AVERAGE_RANK, [])
+    ranked = next((head for head in numbers if head.startswith(AVERAGE_RANK)), "")
+    ranks = numbers.pop(ranked, [])
     scores = [text for texts in numbers.values() for text in texts]
     if grid.heading == RANKS_TITLE:
         ranks, scores = scores, []

@@ -56,7 +56,10 @@ def test_the_cards_of_the_configs_hold_what_their_files_say():
         pretraining="XA-170K",
         pretrain=True,
         summary="MAE: Masked Autoencoders Are Scalable Vision Learners (He et al., CVPR 2022).",
+        paper_url="https://arxiv.org/abs/2111.06377",
+        code="https://github.com/facebookresearch/mae",
     )
+    assert read_method_card("mae_imagenet").licence == "CC BY-NC 4.0"
     frangi = read_method_card("frangi")
     assert (frangi.pretraining, frangi.pretrain) == ("—", False)
 
@@ -65,6 +68,7 @@ def test_a_card_is_inherited_through_read_base():
     """VasoMIM-v1 changes title and paper of VasoMIM and keeps the rest."""
     base, card = read_method_card("vasomim"), read_method_card("vasomim_v1")
     assert (card.title, card.paper) == ("VasoMIM-v1", "Huang et al., AAAI 2026")
+    assert (card.paper_url, card.code) == ("https://arxiv.org/abs/2508.10794", base.code)
     assert (card.family, card.pretraining) == (base.family, base.pretraining)
     assert (base.title, base.paper) != (card.title, card.paper)
 

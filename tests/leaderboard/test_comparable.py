@@ -77,6 +77,14 @@ def test_two_epochs_are_not_tested_against_one(build, runs):
         "Not tested against MAE, as settings differ that are not the method's: SimMIM on ARCADE-V "
         "(epochs 2, not 1); SimMIM on XCAV (epochs 2, not 1)."
     ) in text
+    notes = board_data(leaderboard)["boards"][0]["reference_notes"]
+    assert notes.keys() == {"mae", "vasomim", "simmim"}
+    assert (
+        "Not tested against SimMIM, as settings differ that are not the method's: VasoMIM on "
+        "ARCADE-V (epochs 1, not 2); MAE on ARCADE-V (epochs 1, not 2); VasoMIM on XCAV (epochs "
+        "1, not 2); MAE on XCAV (epochs 1, not 2)."
+    ) in notes["simmim"]
+    assert not any("settings" in note for note in board_data(leaderboard)["boards"][0]["notes"])
 
 
 def test_known_leakage_and_skipped_steps_are_marked_in_every_format(build, runs):

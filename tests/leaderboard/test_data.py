@@ -39,6 +39,7 @@ def test_the_top_level(data):
     assert set(data) == {
         *("schema", "title", "protocol", "reference", "correction", "boards", "combined"),
         *("costs", "curves", "runs", "gallery", "pictures", "problems", "notes"),
+        *("newest", "methods", "data", "citation"),
     }
     assert (data["schema"], data["protocol"], data["reference"]) == (1, "journal", "mae")
     assert [board["id"] for board in data["boards"]] == ["segmentation", "detection"]

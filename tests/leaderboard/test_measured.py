@@ -3,7 +3,7 @@ import re
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS, read_method_cards
+from benchmark.method_cards import CONFIGS, read_method_card, read_method_cards
 from benchmark.results.schema import Metric
 from leaderboard.analyses import ANALYSES, BY_DATASET, PREFIX, find_analysis
 
@@ -273,7 +273,7 @@ def test_only_headline_metrics_make_a_column(build, records):
 
 
 def test_where_a_method_was_published_comes_from_its_card(build, records):
-    rows = build(records, papers={"mae": "He et al., CVPR 2022"}).boards[0].rows
+    rows = build(records, cards={"mae": read_method_card("mae")}).boards[0].rows
     assert {row.id: row.paper for row in rows} == {
         "mae": "He et al., CVPR 2022",
         "vasomim": None,

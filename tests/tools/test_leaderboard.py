@@ -130,7 +130,7 @@ def test_a_misspelt_reference_is_refused(call, results, tmp_path):
     assert done.stderr == "error: unknown --reference 'vasomin'; did you mean 'vasomim'?\n"
     done = call("--results", results, "--out", tmp_path, "--reference", "dino")
     assert done.returncode == 0
-    assert "The reference dino has no results here" in done.stdout
+    assert "The declared reference dino has no results here" in done.stdout
 
 
 def test_out_has_to_be_a_folder(call, results, tmp_path):

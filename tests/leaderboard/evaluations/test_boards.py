@@ -75,7 +75,7 @@ def test_fine_tuning_is_as_without_the_evaluations(build, make_evaluations, reco
     assert lines == [line for line in to_csv(both).splitlines() if line in set(lines)]
     sections = re.split(r"^(?=## )", to_markdown(plain), flags=re.M)
     for section in sections:
-        if not section.startswith(("## Notes", "## Provenance")):
+        if not section.startswith(("## Notes", "## Provenance", "## Sources", "## Citation")):
             assert section in to_markdown(both)
 
 

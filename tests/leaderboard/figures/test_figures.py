@@ -265,6 +265,7 @@ def test_boards_of_the_papers_can_be_drawn():
         figure = drawn(kind, data)
         assert figure.axes
     (axis,) = drawn("ranks", data).axes
+    assert axis.get_xlabel().startswith("Average rank (23 of 24 rows)")
     ranked = {row["id"]: row["average_rank"]["mean"] for row in board["rows"] if row["complete"]}
     assert {n: line.get_xdata()[0] for n, line in lines(axis, "rank").items()} == ranked
     assert len(ranked) > 20

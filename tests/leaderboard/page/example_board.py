@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.method_cards import read_method_cards
 from benchmark.method_costs import MeasuredSpeed, MethodCosts
 from benchmark.results import RunRecord
 from leaderboard.board import Row, Score
@@ -186,7 +187,7 @@ def example_board(
         "journal",
         title=f"Angiography board {HOSTILE}",
         problems=[f"results/journal/mae/caxf/seed9.json: not a JSON file {HOSTILE}"],
-        papers={"mae": "https://arxiv.org/abs/2111.06377"},
+        cards={card.method: card for card in read_method_cards()},
         published=tables,
         costs={
             "mae": MethodCosts(*6 * [85_798_656], measured=(_SPEED,)),

@@ -34,7 +34,7 @@ def test_the_choices_open_on_demand_on_a_phone_only(visit, example):
     assert search.is_hidden()
     phone.get_by_text("Choices and signs").click()
     search.fill("mae")
-    assert "better than the reference" in phone.locator("#segmentation-table .legend").inner_text()
+    assert "better than VasoMIM" in phone.locator("#segmentation-table .legend").inner_text()
     wide = visit(1440).open(example)
     assert wide.locator("#segmentation-table [name=q]").is_visible()
     assert wide.get_by_text("Choices and signs").is_hidden()

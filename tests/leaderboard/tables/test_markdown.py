@@ -3,6 +3,7 @@ import pytest
 from benchmark.errors import InputError
 from leaderboard.build import published_leaderboard
 from leaderboard.published import read_tables
+from leaderboard.statistics import p_number
 from leaderboard.tables.markdown import (
     END,
     START,
@@ -11,6 +12,7 @@ from leaderboard.tables.markdown import (
     to_markdown,
     write_between_markers,
 )
+from leaderboard.tables.numbers import difference_text, rounded
 
 
 def test_scores_marks_ranks_and_tiers(build, records):
@@ -52,6 +54,22 @@ def test_an_incomplete_row_has_empty_cells(build, records, make_run):
     text = to_markdown(build([*records, make_run("simmim", "xcav", 0, dsc=99.0)]))
     assert "| SimMIM | masked image modelling | XA-170K | 1 |  |  |  | **99.00** |" in text
     assert "Missing of SimMIM: XCAV DSC, seed 1–4." in text
+    # Beside the ranks, and in the notes: whom they cover.
+    assert "| n | Average rank (3 of 4 rows) | ARCADE-V DSC ↑ |" in text
+    assert "Ranks are of the 3 complete rows of 4, among each other; incomplete: SimMIM." in text
+    assert "| n | Average rank | ARCADE-V DSC ↑ |" in to_markdown(build(records))
+
+
+def test_ties_round_half_up_as_on_the_page():
+    assert [rounded(value, 2) for value in (0.125, -0.125, 0.375, -0.001)] == [
+        *("0.13", "-0.13", "0.38", "0.00")
+    ]
+    assert [difference_text(value) for value in (0.125, -0.125, -0.004, None)] == [
+        *("+0.13", "-0.13", "0.00", "—")
+    ]
+    assert [p_number(p) for p in (0.125, 0.375, 0.0625, 2**-14, 0.0999999)] == [
+        *("0.13", "0.38", "0.063", "6.1e-05", "0.10")
+    ]
 
 
 def test_missing_seeds_are_named(build, records):
@@ -64,8 +82,8 @@ def test_missing_seeds_are_named(build, records):
 def test_a_reference_without_results(build, records):
     text = to_markdown(build(records, reference="moco"))
     assert "reference: moco (no results, no tests)" in text
-    assert "The reference moco has no results here, so nothing is tested." in text
-    assert "### " not in text
+    assert "The declared reference moco has no results here, so nothing is tested" in text
+    assert "### Paired t-test" not in text
     without = [r for r in records if (r.method, r.dataset) != ("mae", "xcav")]
     assert "Not tested, as MAE has no results: XCAV DSC." in to_markdown(build(without))
 
@@ -132,11 +150,12 @@ def test_the_short_board(build, records, make_detections, make_run):
     records += [make_run(f"m{k}", "xcav", 0, dsc=60.0 + k) for k in range(12)]
     lines = short_table(build(records)).splitlines()
     assert lines[0] == (
-        "| Method | Pre-training | Rank: segmentation | Rank: detection | ARCADE-V DSC | XCAV DSC |"
+        "| Method | Pre-training | Rank: segmentation (3 of 15 rows) | Rank: detection "
+        "| ARCADE-V DSC | XCAV DSC |"
     )
     assert lines[2].startswith("| MAE | XA-170K | 1.33 ± 0.58 | 2.00 ± 0.00 |")
     assert "The best 10 of 15 rows by average rank." in lines
-    assert lines[-1] == "Protocol: journal · reference: MAE (mae)"
+    assert lines[-1] == "Protocol: journal · reference: MAE (mae) · newest record: 2025-01-02"
     published = short_table(published_leaderboard(read_tables()))
     assert "| VasoMIM-v1 | XA-170K | 2.13 ± 0.35 | 2.00 ± 0.00 |" in published
     assert "table I; Huang et al., VasoMIM, arXiv 2602.11536, 2026, table III." in published

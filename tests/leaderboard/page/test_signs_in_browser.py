@@ -1,0 +1,172 @@
+"""Every place of the page says what the other formats say, for the current choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from board_locators import by_id, cell
+
+from leaderboard.statistics import p_number
+from leaderboard.tables.numbers import difference_text, rounded
+
+pytestmark = pytest.mark.page
+
+
+def with_cells(example: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The example with these fields in the second cell of the best row."""
+    board = example["boards"][0]
+    first, *others = board["rows"]
+    cells = [first["cells"][0], {**first["cells"][1], **fields}, *first["cells"][2:]]
+    boards = [{**board, "rows": [{**first, "cells": cells}, *others]}, *example["boards"][1:]]
+    return {**example, "boards": boards}
+
+
+def test_numbers_round_as_in_the_other_formats(visit, example):
+    """Ties too: ranks end in 0.125, and so do p-values of sign-flip tests."""
+    page = visit().open(example)
+    values = [0.125, 0.375, -0.125, 2.5, 0.005, 1.005, -0.004, 0.0, -1e-9, 79.995, 0.6250001]
+    for digits in (0, 1, 2, 4):
+        numbers = page.evaluate("([v, d]) => v.map((x) => fixed(x, d))", [values, digits])
+        signed = page.evaluate("([v, d]) => v.map((x) => signed(x, d))", [values, digits])
+        assert numbers == [rounded(v, digits).replace("-", "−") for v in values]
+        assert signed == [difference_text(v, digits).replace("-", "−") for v in values]
+    chances = [0.125, 0.0125, 0.375, 0.0625, 0.03125, 0.04996, 0.05, 9.99e-4, 1.25e-4, 0.0999999]
+    chances += [2.0**-k for k in range(40)]
+    assert page.evaluate("v => v.map(pValue)", chances) == list(map(p_number, chances))
+
+
+def test_another_reference_changes_every_place(visit, example):
+    board = example["boards"][0]
+    combined = {
+        "title": "Both tasks",
+        "reference_row": "vasomim",
+        "columns": [column["id"] for column in board["columns"]],
+        "overall": {
+            f"published:p:{by_id(board)[reference]['title']}": [
+                {**test, "row": f"published:p:{test['row']}"} for test in tests
+            ]
+            for reference, tests in board["overall"].items()
+        },
+    }
+    page = visit().open({**example, "combined": combined})
+    head = page.locator("#head .head-facts")
+    overall = page.locator("#segmentation-overall")
+    together = page.locator("#segmentation-combined")
+    notes = page.locator("#segmentation-notes")
+    legend = page.locator("#segmentation-table .legend")
+    assert "Reference\nVasoMIM\n" in head.inner_text()
+    select = page.locator("#segmentation-table [name=ref]")
+    for reference, title in (("mae", "MAE"), ("dino", "DINO")):
+        select.select_option(reference)
+        assert f"{title} (chosen; declared: VasoMIM)" in head.inner_text()
+        assert f"Each row against {title}" in overall.inner_text()
+        assert f"Each row against {title}" in together.inner_text()
+        tests = sorted(board["overall"][reference], key=lambda test: -test["difference"])
+        assert together.locator("tbody th").all_inner_texts() == [test["row"] for test in tests]
+        for name in ("simmim", "ibot"):
+            cell(page, by_id(board)[name]["title"], 0).hover()
+            assert f"Against {title}" in page.locator("#popover").inner_text()
+        for note in board["reference_notes"][reference]:
+            assert note in notes.inner_text()
+        assert f"better than {title} (Holm)" in legend.inner_text()
+        assert page.locator("#segmentation-dots .dot-row.is-reference").count() == 2
+    page.locator("#tab-detection").click()
+    assert "Reference\nDINO (chosen; declared: VasoMIM)\n" in head.inner_text()
+    # This board does not have it: its tests are against the declared one.
+    page.evaluate("location.hash = '#board=denoising&ref=unet'")
+    page.locator("#panel-denoising").wait_for()
+    assert "Reference\nVasoMIM\n" in head.inner_text()
+
+
+def test_without_results_of_the_declared_reference_nothing_is_tested_until_one_is_chosen(
+    visit, example
+):
+    boards = [{**board, "reference_row": "moco"} for board in example["boards"]]
+    page = visit().open({**example, "reference": "moco", "boards": boards})
+    table = page.locator("#segmentation-table")
+    assert set(table.locator("tbody .mark").all_text_contents()) == {""}
+    assert "moco, without results here" in page.locator("#head").inner_text()
+    assert "choose one above the table" in page.locator("#segmentation-overall").inner_text()
+    table.locator("[name=ref]").select_option("mae")
+    assert "▲" in table.locator("tbody .mark").all_text_contents()
+    assert "MAE (chosen; declared: moco)" in page.locator("#head").inner_text()
+
+
+def test_the_signs_of_the_table_are_those_that_are_explained(visit, example):
+    data = with_cells(example, place=2, rank=2, tier=1, leakage="3 identical", skipped_steps=4)
+    about = {
+        "[k]": "[k] is the rank in the column",
+        "†": "† marks what is not separable",
+        "‡": "‡ Known leakage",
+        "§": "§ Training steps",
+    }
+    board, others = data["boards"][0], data["boards"][1:]
+    boards = [{**board, "notes": [about["‡"], about["§"]]}, *others]
+    general = [about["[k]"], about["†"], "Scores are in percent."]
+    page = visit().open({**data, "notes": general, "boards": boards})
+    table, notes = page.locator("#segmentation-table"), page.locator("#segmentation-notes")
+
+    def explained() -> set[str]:
+        samples = table.locator(".legend li span").all_text_contents()
+        shown = {sign for sign, text in about.items() if text in notes.inner_text()}
+        assert shown == set(samples) & set(about)
+        assert "Scores are in percent." in notes.inner_text()
+        return shown
+
+    assert explained() == {"†", "‡", "§"}
+    signs = table.locator("tbody tr").first.locator("td").nth(4)
+    assert signs.inner_text().endswith("†‡§")
+    assert "[2]" not in signs.inner_text()
+    table.get_by_label("Ranks in cells").check()
+    assert explained() == set(about)
+    assert signs.inner_text().endswith("[2]†‡§")
+    table.locator("[name=q]").fill("U-Net")
+    assert explained() == {"[k]"}
+    table.locator("[name=q]").fill("")
+    table.get_by_label("Without known leakage").check()
+    table.get_by_label("Ranks in cells").uncheck()
+    assert explained() == set()
+
+
+def test_an_incomplete_board_says_beside_the_ranks_what_they_cover(visit, example):
+    page = visit().open(example, "plot=rank")
+    complete, competing = example["boards"][0]["ranked"]
+    assert complete < competing
+    size = f"{complete} of {competing} rows"
+    assert size in page.locator("#segmentation-table thead .rank").inner_text()
+    assert size in page.locator("#segmentation-dots figcaption").inner_text()
+    page.locator("#segmentation-table tbody td.rank").first.hover()
+    assert f"{complete} complete rows of {competing}" in page.locator("#popover").inner_text()
+    assert f"Ranks are of the {complete} complete rows of {competing}" in (
+        page.locator("#segmentation-notes").inner_text()
+    )
+    page.locator("#tab-denoising").click()
+    assert page.locator("#denoising-table thead .rank").inner_text() == "Average rank"
+
+
+@pytest.mark.parametrize(
+    ("correction", "head", "key"), [("bh", "p (BH)", "p_bh"), ("none", None, "p")]
+)
+def test_the_chosen_correction_is_named_everywhere(visit, example, correction, head, key):
+    page = visit().open({**example, "correction": correction})
+    name = {"bh": "Benjamini–Hochberg", "none": "uncorrected"}[correction]
+    legend = page.locator("#segmentation-table .legend").inner_text()
+    assert f"better than VasoMIM ({name})" in legend
+    heads = page.locator("#segmentation-overall thead th").all_inner_texts()
+    assert [text for text in heads if text.startswith("p (")] == [head] * bool(head)
+    first, tests = heads.index("p") + bool(head), example["boards"][0]["overall"]["vasomim"]
+    best = max(tests, key=lambda test: test["difference"])
+    shown = page.locator("#segmentation-overall tbody tr").first.locator("th, td").nth(first)
+    assert shown.inner_text() == p_number(best[key])
+    # The first column has a test over images, too.
+    cell(page, "MAE", 0).hover()
+    terms = page.locator("#popover dt").all_inner_texts()
+    assert [term for term in terms if term.startswith("p (")] == [head] * 2 * bool(head)
+
+
+def test_a_filter_of_another_board_hides_nothing(visit, example):
+    """Before, the select said "All families" above an empty table."""
+    page = visit().open(example, "board=denoising&family=Nobody&data=Nothing&origin=elsewhere")
+    rows = len(example["boards"][2]["rows"])
+    assert page.locator("#denoising-table tbody tr:visible").count() == rows
