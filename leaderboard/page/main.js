@@ -240,7 +240,7 @@ function start() {
     main.append(el("p", { text: "There are no results yet." }));
     return;
   }
-  const [store, popover, details] = [new Store(), new Popover(), new Details()];
+  const [store, popover, details] = [new Store(), new Popover(), new Details(data)];
   const tabs = makeTabs(boards, store);
   if (boards.length > 1) popover.node.before(tabs.node);
   const views = new Map();
