@@ -49,7 +49,10 @@ function plainTable(heads, rows, { caption = null, numbers = [] } = {}) {
     const nodes = cells.map((cell, index) => el("td", { class: name(index + 1) }, cell));
     return el("tr", {}, el("th", { scope: "row" }, first), ...nodes);
   });
-  const top = heads.map((text, index) => el("th", { scope: "col", class: name(index), text }));
+  // An empty corner heads nothing.
+  const top = heads.map((text, index) =>
+    text ? el("th", { scope: "col", class: name(index), text }) : el("td"),
+  );
   return el(
     "table",
     { class: "plain" },
