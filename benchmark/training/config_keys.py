@@ -146,12 +146,14 @@ LINEAR_KEYS: dict[str, Any] = {
     "mirrored": bool,  # whether half of the frames of a batch are shown as their mirror images
     **_LABELS,
     "metrics": _Names,  # columns of the board
+    "patch": Count,  # as of KNN_KEYS
+    "vessel_pixels": Count,
     "score_at": Literal["native", "network"],  # size at which masks are compared
     "examples": Natural,  # predictions of the test split kept beside the record
 }
 LINEAR_NEEDS = (
     *("steps", "batch_size", "base_lr", "optimizer", "losses", "mirrored", "label_fraction"),
-    *("metrics", "micro_batch", "num_threads"),
+    *("metrics", "patch", "vessel_pixels", "micro_batch", "num_threads"),
 )
 KNN_KEYS: dict[str, Any] = {
     **_FROZEN,

@@ -20,7 +20,8 @@ EVALUATIONS = {
     "linear": Evaluation(
         "Frozen features, linear",
         "The encoder is frozen: batch norm and one linear layer on its patch features are trained "
-        "with all labels.",
+        "with all labels. Patch AP is the average precision of the logits of the patches, Pixel AP "
+        "that of the pixels after up-sampling: neither needs a threshold.",
     ),
     "knn": Evaluation(
         "Frozen features, k-NN",

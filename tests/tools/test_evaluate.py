@@ -23,7 +23,7 @@ def test_a_record_per_encoder_labels_and_seed(tool, assets, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert sum("train.features.npy: features of" in line for line in lines) == 1
-    assert [line.partition(": pixel_ap")[0] for line in lines if ": pixel_ap" in line] == [
+    assert [line.partition(": patch_ap")[0] for line in lines if ": patch_ap" in line] == [
         "MAE · synthetic_v-linear · seed 2",
         "MAE · synthetic_v-linear · seed 0",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from benchmark.downstream.cell import (
 from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.frozen.features import FeatureCache
 from benchmark.downstream.frozen.knn import knn_definitions, score_knn
-from benchmark.downstream.frozen.linear import score_linear, train_linear
+from benchmark.downstream.frozen.linear import (
+    patch_definition,
+    score_linear,
+    score_patches,
+    train_linear,
+)
 from benchmark.downstream.segmentation.calibration import Calibration
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.segmentation.ranking import PixelRanking
@@ -61,12 +67,21 @@ def _evaluate_linear(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluati
     of_pixels = (PixelRanking, Calibration)
     metric = SegmentationMetric(folder, predictions, config.score_at, of_pixels=of_pixels)
     for name in config.metrics:
-        one_of("metric", name, metric.definitions())
+        one_of("metric", name, {**metric.definitions(), "patch_ap": None})
     model = train_linear(cache, config, cell.seed)
     found = score_linear(model, metric, cache.load("test"), folder, config.micro_batch)
+    of_patches, metric.scores["patch_ap"] = score_patches(model, cache.load("test"), config)
+    entries = metric_entries(metric, found, config.metrics)
+    if isfinite(of_patches):
+        entries["patch_ap"] = {
+            "value": of_patches,
+            "definition": patch_definition(config),
+            "higher_is_better": True,
+            "headline": "patch_ap" in config.metrics,
+        }
     items = evenly_spread(folder.splits["test"], config.examples)
     return FrozenEvaluation(
-        metric_entries(metric, found, config.metrics),
+        entries,
         metric.scores,
         {"weights": cell.seed, "order": cell.seed},
         sum(one.numel() for one in model.parameters()),

@@ -92,7 +92,7 @@ def score_knn(
     bank, vessel = _bank(cache, config, seed)
     rows, every_share, every_label = [], [], []
     items = cache.folder.splits["test"]
-    for index, features, labels in _patches(cache.load("test"), config):
+    for index, features, labels in frame_patches(cache.load("test"), config):
         shares = knn_shares(
             bank, vessel, features.to(bank.device), config.neighbours, config.temperature
         )
@@ -104,7 +104,7 @@ def score_knn(
                 "image": items[index]["stem"],
                 "vessel_patches": int(labels.sum()),
                 "background_patches": int((~labels).sum()),
-                "patch_ap": 100 * _average_precision(labels, shares),
+                "patch_ap": 100 * average_precision(labels, shares),
                 "patch_dsc": 100 * float(dice_of_counts(overlap, total)),
             }
         )
@@ -114,14 +114,15 @@ def score_knn(
     _require_both(labels, "test", config, cache.folder)
     scores = pd.DataFrame(rows)
     metrics = {
-        "patch_ap": 100 * _average_precision(labels, shares),
+        "patch_ap": 100 * average_precision(labels, shares),
         "patch_dsc": float(scores["patch_dsc"].mean()),
         "patch_chance": 100 * float(labels.mean()),
     }
     return metrics, scores
 
 
-def _average_precision(labels: np.ndarray, shares: np.ndarray) -> float:
+def average_precision(labels: np.ndarray, shares: np.ndarray) -> float:
+    """In [0, 1], NaN where nothing is positive."""
     return float(average_precision_score(labels, shares)) if labels.any() else float("nan")
 
 
@@ -133,7 +134,7 @@ def _bank(cache: FeatureCache, config: Config, seed: int) -> tuple[Tensor, Tenso
     sampled = sample_patches(len(frames) * per_frame, config.patches, seed)
     bank = np.empty((len(sampled), train.features.shape[-1]), dtype=np.float32)
     vessel = np.empty(len(sampled), dtype=bool)
-    for index, features, labels in _patches(train, config, frames):
+    for index, features, labels in frame_patches(train, config, frames):
         first, last = np.searchsorted(sampled, (index * per_frame, (index + 1) * per_frame))
         chosen = sampled[first:last] - index * per_frame
         bank[first:last] = features.numpy()[chosen]
@@ -142,7 +143,7 @@ def _bank(cache: FeatureCache, config: Config, seed: int) -> tuple[Tensor, Tenso
     return torch.from_numpy(bank).to(device()), torch.from_numpy(vessel).to(device())
 
 
-def _patches(
+def frame_patches(
     found: FrameFeatures, config: Config, frames: np.ndarray | None = None
 ) -> Iterator[tuple[int, Tensor, np.ndarray]]:
     """The patches of frames, one frame after the other in raster order.

@@ -24,7 +24,9 @@ from torch import Tensor, nn
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device
 from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, labelled_frames
+from benchmark.downstream.frozen.knn import average_precision, frame_patches
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
+from benchmark.downstream.segmentation.task import image_size
 from benchmark.downstream.task import reset_parameters
 from benchmark.errors import InputError
 from benchmark.openmmlab.quiet import quiet_libraries
@@ -176,6 +178,33 @@ def score_linear(
         found = model.predict(_maps([frames.features[k] for k in some]), samples)
         metric.process({}, [one.to_dict() for one in found])
     return metric.evaluate(len(items))
+
+
+def patch_definition(config: Config) -> str:
+    """Definition id of `score_patches`, with every setting it depends on."""
+    size = image_size(config.test_pipeline)
+    patches = f"{config.vessel_pixels}px-{size}x{size}-patch{config.patch}"
+    return f"average-precision/vessel-patches/pooled/linear/{patches}/v1"
+
+
+@torch.no_grad()
+def score_patches(
+    model: EncoderDecoder, frames: FrameFeatures, config: Config
+) -> tuple[float, list[float]]:
+    """The average precision (%) of vessel patches by the logits of the patches, before up-sampling.
+
+    Patches and labels are those of `frame_patches`; of several classes the largest logit counts.
+
+    Returns:
+        Of all patches, and of those of each frame (NaN without vessel).
+    """
+    model.eval()
+    found = []
+    for _, features, labels in frame_patches(frames, config):
+        logits = model.decode_head((features.to(device())[..., None, None],))
+        found.append((labels, logits.amax(dim=1).flatten().cpu().numpy()))
+    pooled = average_precision(*map(np.concatenate, zip(*found)))
+    return 100 * pooled, [100 * average_precision(*pair) for pair in found]
 
 
 def _sample(image: Path, item: dict[str, Any], size: tuple[int, int]) -> SegDataSample:

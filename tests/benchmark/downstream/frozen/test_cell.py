@@ -25,11 +25,12 @@ def test_a_linear_record_has_scores_of_masks_and_of_pixels(make_cell, vessels, f
     record = evaluate_cell("linear", cell, features)
     expected = definitions(["vessel"]) | {
         "pixel_ap": "average-precision/pooled-over-all-pixels/8192-levels-of-the-logit/"
-        "native-size/v1"
+        "native-size/v1",
+        "patch_ap": "average-precision/vessel-patches/pooled/linear/1px-64x64-patch8/v1",
     }
     assert {name: metric.definition for name, metric in record.metrics.items()} == expected
     headlines = {name for name, metric in record.metrics.items() if metric.headline}
-    assert headlines == {"pixel_ap", "dsc"}
+    assert headlines == {"patch_ap", "pixel_ap", "dsc"}
     assert (record.task, record.dataset, record.protocol) == (
         "segmentation",
         "vessels-linear",
@@ -51,7 +52,7 @@ def test_a_linear_record_has_scores_of_masks_and_of_pixels(make_cell, vessels, f
     assert scores["dsc"].mean() == pytest.approx(record.metrics["dsc"].value)
     written = read_record(cell.record)
     assert len(read_examples(cell.record)) == 2
-    assert "vessels-linear · seed 1: pixel_ap " in capsys.readouterr().out
+    assert "vessels-linear · seed 1: patch_ap " in capsys.readouterr().out
     assert evaluate_cell("linear", cell, features) == written, "kept"
     assert find_problems(cell.results) == (1, [])
 
@@ -122,7 +123,7 @@ def test_the_hash_says_what_is_measured_and_not_how_it_is_run(encoder, tmp_path)
     config, _ = compose_frozen(
         settings_of("linear", CONFIGS), CONFIGS, encoder, "dca1", "paper", [], tmp_path
     )
-    assert (config.metrics, config.score_at) == (("pixel_ap", "dsc"), "native")
+    assert (config.metrics, config.score_at) == (("patch_ap", "pixel_ap", "dsc"), "native")
     assert (config.protocol, config.test_pipeline[1]["scale"]) == ("journal", (224, 224))
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 
 from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, labelled_frames
 from benchmark.downstream.frozen.linear import (
@@ -14,6 +15,7 @@ from benchmark.downstream.frozen.linear import (
     fit_linear,
     linear_loss,
     score_linear,
+    score_patches,
     train_linear,
 )
 from benchmark.downstream.segmentation.metrics import dice_of_counts
@@ -166,6 +168,22 @@ def test_a_single_patch_has_no_variance(make_cell, frames):
     fit_linear(model, config, [small], ALL[:2], seed=0)
     with pytest.raises(InputError, match="batch_size=4: a single patch in a batch"):
         fit_linear(model, config, [small], ALL[:1], seed=0)
+
+
+def test_patches_are_ranked_by_their_logits(make_cell, vessels, features):
+    """Before up-sampling, with the labels of k-NN; by scikit-learn."""
+    config = make_cell("linear", "steps=50").config
+    cache = FeatureCache(config, vessels, features)
+    model, test = train_linear(cache, config, 0).eval(), cache.load("test")
+    with torch.no_grad():
+        maps = torch.from_numpy(np.array(test.features)).permute(0, 3, 1, 2)
+        logits = model.decode_head((maps,))[:, 0].flatten(1).numpy()
+    vessel = (test.truth > 0).reshape(2, 8, 8, 8, 8).any(axis=(2, 4)).reshape(2, -1)
+    pooled, each = score_patches(model, test, config)
+    expected = average_precision_score(vessel.ravel(), logits.ravel())
+    assert pooled == pytest.approx(100 * expected, abs=1e-3)
+    expected = [100 * average_precision_score(*pair) for pair in zip(vessel, logits)]
+    assert each == pytest.approx(expected, abs=1e-3)
 
 
 def test_settings_that_nothing_can_be_trained_with_are_refused(make_cell, vessels, features):
