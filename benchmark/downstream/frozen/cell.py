@@ -24,7 +24,7 @@ from benchmark.downstream.cell import (
 )
 from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.frozen.features import FeatureCache
-from benchmark.downstream.frozen.knn import knn_definitions, score_knn
+from benchmark.downstream.frozen.knn import frame_patches, knn_definitions, score_knn
 from benchmark.downstream.frozen.linear import (
     patch_definition,
     score_linear,
@@ -68,9 +68,11 @@ def _evaluate_linear(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluati
     metric = SegmentationMetric(folder, predictions, config.score_at, of_pixels=of_pixels)
     for name in config.metrics:
         one_of("metric", name, {**metric.definitions(), "patch_ap": None})
+    test = cache.load("test")
+    next(frame_patches(test, config))  # refuses before the training what has no such patches
     model = train_linear(cache, config, cell.seed)
-    found = score_linear(model, metric, cache.load("test"), folder, config.micro_batch)
-    of_patches, metric.scores["patch_ap"] = score_patches(model, cache.load("test"), config)
+    found = score_linear(model, metric, test, folder, config.micro_batch)
+    of_patches, metric.scores["patch_ap"] = score_patches(model, test, config)
     entries = metric_entries(metric, found, config.metrics)
     if isfinite(of_patches):
         entries["patch_ap"] = {
