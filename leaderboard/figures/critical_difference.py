@@ -21,6 +21,7 @@ from leaderboard.figures.layout import (
 )
 from leaderboard.figures.style import ACCENT, INK, MUTED, SMALL
 from leaderboard.statistics import p_text
+from leaderboard.tables.numbers import rounded
 
 _AXIS, _BAR = 13.0, 1.9  # mm: top to axis, bar to bar
 # mm: for the mean rank before a name, from the axis to the names, least distance of ticks
@@ -117,7 +118,7 @@ def _draw_methods(
         axis.plot(ranks[name], _AXIS, "o", color=colour if marked else INK, markersize=2.4)
         away, align = (-unit, "right") if left else (unit, "left")
         look = {"va": "center", "ha": align, "fontsize": SMALL}
-        axis.text(edge + away, y, f"{ranks[name]:.2f}", color=MUTED, **look)
+        axis.text(edge + away, y, rounded(ranks[name], 2), color=MUTED, **look)
         weight = "bold" if marked else "normal"
         axis.text(edge + _NUMBER * away, y, title, weight=weight, **look)
 
@@ -136,12 +137,12 @@ def _draw_gap(axis: Axes, low: float, gap: float) -> None:
     y = 4.8
     axis.hlines(y, low, low + gap, color=INK, linewidth=0.9, gid="critical-difference")
     axis.vlines([low, low + gap], y - 1, y + 1, color=INK, linewidth=0.9)
-    name = f"critical difference {gap:.2f}"
+    name = f"critical difference {rounded(gap, 2)}"
     axis.text(low + gap / 2, y - 1.4, name, ha="center", va="bottom", fontsize=SMALL)
 
 
 def _caption(friedman: dict[str, Any]) -> str:
     p, alpha = friedman["p"], friedman["alpha"]
     sizes = f"{friedman['k']} rows, {friedman['n']} datasets, α = {alpha:g}"
-    text = f"Friedman χ² = {friedman['statistic']:.1f}, {p_text(p)}, {sizes}"
+    text = f"Friedman χ² = {rounded(friedman['statistic'], 2)}, {p_text(p)}, {sizes}"
     return text if p < alpha else f"{text}: no difference found, do not read an order into it"

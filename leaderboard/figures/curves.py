@@ -27,6 +27,7 @@ from leaderboard.figures.layout import (
 from leaderboard.figures.style import INK, MUTED, panel_grid, series_look
 from leaderboard.figures.text import printable, text_width
 from leaderboard.page.palette import series_style
+from leaderboard.tables.numbers import rounded
 
 _PANEL, _HEIGHT, _GAP = 78.0, 50.0, 4.0  # mm: least width and height of a panel; between panels
 _LEFT, _ABOVE, _BELOW = 11.5, 5.5, 9.5  # mm around the axes of a panel
@@ -102,7 +103,7 @@ def _draw_panel(
     figure: Figure, curve: dict[str, Any], left: float, top: float, width: float, height: float
 ) -> None:
     levels = curve.get("levels", ())
-    level_names = [f"{level['title']} ({level['mean']:.2f})" for level in levels]
+    level_names = [f"{level['title']} ({rounded(level['mean'], 2)})" for level in levels]
     room = name_room([line["title"] for line in curve["lines"]] + level_names, 0.42 * width)
     size = (width - _LEFT - room, height - _ABOVE - _BELOW)
     axis = add_axes(figure, left + _LEFT, top + _ABOVE, *size)
@@ -113,7 +114,7 @@ def _draw_panel(
     for level, name in zip(levels, level_names):
         look = {"color": MUTED, "linewidth": 0.8, "linestyle": _DASHED}
         axis.axhline(level["mean"], **look, label=name, gid=f"level:{level['title']}")
-        value = f" ({level['mean']:.2f})"
+        value = f" ({rounded(level['mean'], 2)})"
         short = fit(level["title"], room - 4 - text_width(value, 6))
         names.append(LineName(short + value, axis.get_xlim()[1], level["mean"], MUTED))
     add_title(axis, curve["title"], width - _LEFT)

@@ -23,6 +23,7 @@ from leaderboard.figures.layout import (
     widest,
 )
 from leaderboard.figures.style import INK, MUTED, SMALL, series_look
+from leaderboard.tables.numbers import rounded
 
 _BELOW = 8.5  # mm for the axis
 
@@ -38,7 +39,7 @@ def draw_ranks(board: BoardView, width: float) -> list[Figure]:
     pitch, per_page = fit_rows(len(rows), room, _BELOW)
     bold = [row["id"] == board.reference for row in rows]
     names, labels = row_names([board.label(row) for row in rows], 0.4 * width, bold)
-    numbers = 1 + widest([f"{row['average_rank']['mean']:.2f}" for row in rows])
+    numbers = 1 + widest([rounded(row["average_rank"]["mean"], 2) for row in rows])
     panel = width - 2 * MARGIN - labels - numbers
     ranks = [row["average_rank"] for row in rows]
     ends = [rank[end] for rank in ranks for end in ("mean", "low", "high") if rank[end] is not None]
@@ -72,7 +73,7 @@ def _draw_rows(axis: Axes, board: BoardView, rows: Sequence[FigureRow]) -> None:
             )
         axis.plot(rank["mean"], place, **look, gid=f"rank:{row['id']}")
         axis.annotate(
-            f"{rank['mean']:.2f}",
+            rounded(rank["mean"], 2),
             (1, place),
             (2, 0),
             xycoords=axis.get_yaxis_transform(),

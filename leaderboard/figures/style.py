@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -16,9 +16,6 @@ from matplotlib.figure import Figure
 from benchmark.visualization.figure_files import save_figure
 from leaderboard.figures.text import FONT
 from leaderboard.page import palette
-
-if TYPE_CHECKING:
-    pass
 
 MM = 1 / 25.4  # inches
 INK, MUTED, LINE = palette.INK.light, palette.MUTED.light, palette.LINE.light

@@ -12,6 +12,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font
 
 from benchmark.text import visible
+from leaderboard.tables.numbers import difference_text
 
 FONT = "DejaVu Sans"
 _POINT = 25.4 / 72  # mm
@@ -49,9 +50,8 @@ def shorten(text: str, length: int = 34) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """With a plus or a minus sign as wide as it (U+2212), and no sign for zero."""
-    text = f"{value:+.{digits}f}".replace("-", "−")
-    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
+    """`difference_text` with a minus sign as wide as the plus (U+2212)."""
+    return difference_text(value, digits).replace("-", "−")
 
 
 @cache

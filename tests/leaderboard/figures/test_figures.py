@@ -70,7 +70,7 @@ def test_critical_difference_is_drawn_to_scale(data):
     assert [(a[0], b[0]) for a, b in bars] == [(1.0, 2.0), (2.0, 3.0)]
     assert bars[0][0][1] != bars[1][0][1]  # they would touch on one level
     words = " ".join(text.get_text() for text in axis.texts)
-    assert "Friedman χ² = 5.5, p = 0.012, 3 rows, 3 datasets" in words
+    assert "Friedman χ² = 5.50, p = 0.012, 3 rows, 3 datasets" in words
     assert "no difference found" not in words
 
 

@@ -88,8 +88,10 @@ def test_bars_that_overlap_are_on_different_levels():
     assert levels([]) == []
 
 
-def test_numbers_and_names_are_shorten():
+def test_numbers_and_names_as_printed():
     assert [signed(v) for v in (1.234, -1.236, 0.001, -0.001)] == ["+1.23", "−1.24", "0.00", "0.00"]
+    # Half up, as tables and page round.
+    assert [signed(v) for v in (0.125, -0.125)] == ["+0.13", "−0.13"]
     assert shorten("a  b\tc", 10) == r"a b\tc"
     assert shorten("abcdef", 4) == "abc…"
 
