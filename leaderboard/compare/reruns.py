@@ -12,6 +12,7 @@ from scipy import special
 
 from benchmark.results import RunRecord
 from benchmark.results.schema import Metric
+from leaderboard.columns import METRICS, Quantity
 from leaderboard.statistics import (
     ALPHA,
     Summary,
@@ -21,6 +22,7 @@ from leaderboard.statistics import (
     summarize,
     welch_p,
 )
+from leaderboard.tables.numbers import difference_text, mean_std
 
 #: What else may differ between two records of one run: field → words.
 _ORIGIN = {
@@ -30,7 +32,7 @@ _ORIGIN = {
     "encoder": "encoder",
 }
 
-#: States of cells that another run did not repeat.
+#: States of cells that the other folder does not reproduce.
 NOT_REPEATED = {"moved", "other definition", "only in A", "only in B"}
 
 NOISE = (
@@ -69,6 +71,11 @@ class Rerun:
         return self.after.mean - self.before.mean
 
     @property
+    def digits(self) -> int:
+        """Number of decimals in print."""
+        return METRICS.get(self.place[3], Quantity("")).digits
+
+    @property
     def state(self) -> str:
         """``equal``, ``within noise``, ``noise unknown`` or one of `NOT_REPEATED`."""
         if self.difference is None:
@@ -78,7 +85,7 @@ class Rerun:
             return "equal"
         if self.p is None:
             return "noise unknown"
-        moved = self.p < ALPHA and not rounds_to_zero(self.difference)
+        moved = self.p < ALPHA and not rounds_to_zero(self.difference, self.digits)
         return "moved" if moved else "within noise"
 
 
@@ -100,19 +107,14 @@ def describe(rerun: Rerun) -> tuple[str, ...]:
     return (
         "/".join(rerun.place[:3]),
         rerun.place[3],
-        _number(rerun.before),
-        _number(rerun.after),
-        "" if rerun.difference is None else f"{rerun.difference:+.2f}",
+        *(
+            "" if side is None else f"{mean_std(side, rerun.digits)} (n = {side.n})"
+            for side in (rerun.before, rerun.after)
+        ),
+        "" if rerun.difference is None else difference_text(rerun.difference, rerun.digits),
         "" if rerun.p is None else p_number(rerun.p),
         state,
     )
-
-
-def _number(summary: Summary | None) -> str:
-    if summary is None:
-        return ""
-    spread = "" if summary.std is None else f" ± {summary.std:.2f}"
-    return f"{summary.mean:.2f}{spread} (n = {summary.n})"
 
 
 def moved_p(before: Sequence[float], after: Sequence[float]) -> float | None:

@@ -9,6 +9,7 @@ from record_values import make_record, metric
 from scipy import stats
 
 from leaderboard.compare.reruns import Rerun, compare_reruns, describe, moved_p
+from leaderboard.statistics import Summary
 
 OLD = (80.0, 81.0, 79.5, 80.5, 80.2)
 
@@ -93,9 +94,20 @@ def test_a_row_names_what_else_differs():
         "dsc",
         "80.24 ± 0.56 (n = 5)",
         "80.24 ± 0.56 (n = 5)",
-        "+0.00",
+        "0.00",
         "",
         "equal (settings, split differ)",
     )
     tiny = replace(changed, equal=False, p=1e-9, origin=())
-    assert describe(tiny)[-2:] == ("1.0e-09", "within noise")  # +0.00 at the decimals shown
+    assert describe(tiny)[-2:] == ("1.0e-09", "within noise")  # 0.00 at the decimals shown
+    # Of an index between -1 and 1, four decimals are shown.
+    small = replace(
+        tiny,
+        place=(*tiny.place[:3], "silhouette"),
+        before=Summary(0.1234, 0.0002, 5),
+        after=Summary(0.1254, 0.0001, 5),
+    )
+    assert describe(small)[2:] == (
+        *("0.1234 ± 0.0002 (n = 5)", "0.1254 ± 0.0001 (n = 5)"),
+        *("+0.0020", "1.0e-09", "moved"),
+    )
