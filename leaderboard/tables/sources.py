@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from benchmark.method_cards import MethodCard
-from benchmark.results import path_of
+from benchmark.results import RunRecord, path_of
 from leaderboard.build import PUBLISHED, Leaderboard
 from leaderboard.columns import DATASET_TITLES
 from leaderboard.tables.grids import Entry, Grid, Section
@@ -110,7 +110,7 @@ def citation(leaderboard: Leaderboard) -> str:
     """BibTeX of the leaderboard, if it has records, and of the papers that declare its protocol.
 
     The entry names what it cites: protocol, numbers of runs, methods and datasets, the day of the
-    newest record, and a hash of all records.
+    newest record, and a hash of the runs and their scores.
     """
     published = leaderboard.protocol == PUBLISHED
     papers = [text for name, text in PAPERS.items() if published or name == leaderboard.protocol]
@@ -121,7 +121,7 @@ def _entry(leaderboard: Leaderboard) -> str:
     records = leaderboard.records
     methods = len({record.method for record in records})
     datasets = len({record.dataset for record in records})
-    lines = sorted(f"{path_of(r).as_posix()} {r.config_hash} {r.finished}" for r in records)
+    lines = sorted(map(_digest_line, records))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
     sizes = f"{_count(len(records), 'run')} of {_count(methods, 'method')} on "
     sizes += _count(datasets, "dataset")
@@ -134,6 +134,12 @@ def _entry(leaderboard: Leaderboard) -> str:
         f"  note  = {{{_escaped(note)}}}\n"
         "}\n"
     )
+
+
+def _digest_line(record: RunRecord) -> str:
+    """What identifies a run, and its scores."""
+    scores = sorted((name, metric.value) for name, metric in record.metrics.items())
+    return f"{path_of(record).as_posix()} {record.config_hash} {record.finished} {scores}"
 
 
 def _count(number: int, one: str) -> str:

@@ -83,8 +83,14 @@ def test_the_citation_names_what_it_cites(build, records):
     assert PAPERS["journal"] in text
     assert PAPERS["aaai"] not in text
     assert f"```bibtex\n{text}```" in to_markdown(leaderboard)
-    # Equal records, equal citation; another record, another one.
+    # Equal records, equal citation; another record or score, another one.
     assert citation(build(records[::-1], title="50 % of {X}_1 & Y")) == text
     other = [records[0].model_copy(update={"finished": "2025-01-01T00:00:00Z"}), *records[1:]]
+    assert citation(build(other, title="50 % of {X}_1 & Y")) != text
+    scores = {
+        name: metric.model_copy(update={"value": metric.value + 1e-9})
+        for name, metric in records[0].metrics.items()
+    }
+    other = [records[0].model_copy(update={"metrics": scores}), *records[1:]]
     assert citation(build(other, title="50 % of {X}_1 & Y")) != text
     assert citation(replace(leaderboard, protocol="demo")).count("@") == 1
