@@ -27,7 +27,7 @@ from benchmark.training.config import fill_paths, from_plain, load_config, to_pl
 from benchmark.training.train import assemble
 
 TOLERANCE = 1e-3
-"""Of fp32, relative to the largest value: sums of another order, no TF32."""
+"""Relative to the largest value, in fp32 without TF32: sums are taken in another order."""
 BF16_LOSS, BF16_COSINE = 0.05, 0.9
 """Relative difference of a loss, and cosine of all gradients, between bf16 and fp32."""
 _QUICK = ("mae", "vasomim", "moco_v3")

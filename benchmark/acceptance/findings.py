@@ -53,9 +53,9 @@ class Outcome:
 
     Attributes:
         name, title: of the part.
-        state: ``"passed"``, ``"failed"``, ``"time is up"`` or ``"left out"``.
+        state: ``"passed"``, ``"failed"``, ``"timed out"`` or ``"skipped"``.
         seconds: that it took.
-        reason: of a part that failed before it could measure, or was left out.
+        reason: of a part that failed before it could measure, or was skipped.
         findings: in the order of measuring.
     """
 
@@ -68,7 +68,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return self.state in ("passed", "left out")
+        return self.state in ("passed", "skipped")
 
 
 def as_json(machine: dict[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -7,15 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from benchmark.acceptance.findings import Finding, at_most, fact, holds
+from benchmark.acceptance.plan import ROOT
 from benchmark.device import device, device_name
 from benchmark.files import walk
 
-ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = 1e-5
 """Of a product of fp32 matrices, relative to the largest value; with TF32 it would be near 1e-3."""
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The clone of the project, whose tools and tests the parts run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class Part:
         title: what it shows.
         function: ``"module:function"`` in `benchmark.acceptance`; takes whether sizes are reduced,
             and yields findings.
-        limit: seconds on one GPU, after which it is ended.
+        limit: seconds on one GPU, after which it is killed.
         needs: ``"nothing"``, ``"a GPU"`` or ``"two GPUs"``; two processes on a CPU stand for two
             GPUs.
     """

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from benchmark.acceptance.agreement import small_trial
 from benchmark.acceptance.findings import Finding, at_most, holds
+from benchmark.acceptance.plan import ROOT
 from benchmark.files.strict_json import parse_json
 from benchmark.training.distributed.signals import EXIT_STOPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 #: Method → steps whose losses are compared: few where batch norms over a batch of four share their
 #: statistics, since they amplify the rounding of every update.
 STEPS = {"mae": 21, "moco_v3": 2}

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.acceptance.findings import Finding, Outcome, as_json, as_markdown
-from benchmark.acceptance.plan import PARTS, Part
+from benchmark.acceptance.plan import PARTS, ROOT, Part
 from benchmark.device import VARIABLE
 from benchmark.errors import InputError, one_of
 from benchmark.files import write_json, write_text
 from benchmark.files.strict_json import parse_json
 
-ROOT = Path(__file__).resolve().parents[2]
 JSON_NAME, MARKDOWN_NAME = "gpu_acceptance.json", "gpu_acceptance.md"
 #: On a CPU every part may take this many times its limit.
 PATIENCE = 10
@@ -38,16 +37,20 @@ def _arguments() -> argparse.Namespace:
         "--device",
         choices=("cuda", "cpu"),
         default="cuda",
-        help="cpu: the same parts with small sizes, to test the script (%(default)s)",
+        help="cpu: the same parts with small sizes, to test the script (default: %(default)s)",
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="PART", help=f"of {', '.join(part.name for part in PARTS)}"
+        "--only",
+        nargs="+",
+        metavar="PART",
+        help=f"run only these parts: {', '.join(part.name for part in PARTS)}",
     )
     parser.add_argument(
         "--out",
         default="work_dirs/gpu_acceptance",
         metavar="DIR",
-        help=f"folder for {JSON_NAME}, {MARKDOWN_NAME} and a log of every part (%(default)s)",
+        help=f"folder for {JSON_NAME}, {MARKDOWN_NAME} and a log of every part "
+        "(default: %(default)s)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the parts and their limits")
     parser.add_argument("--inside", metavar="PART", help=argparse.SUPPRESS)
@@ -63,7 +66,7 @@ def main() -> int:
     arguments = _arguments()
     by_name = {part.name: part for part in PARTS}
     if arguments.inside:
-        _take(by_name[arguments.inside], Path(arguments.out), arguments.device == "cpu")
+        _measure(by_name[arguments.inside], Path(arguments.out), arguments.device == "cpu")
         return 0
     names = [one_of("--only", name, by_name) for name in arguments.only or by_name]
     parts = [by_name[name] for name in names]
@@ -117,10 +120,10 @@ def _software() -> dict[str, Any]:
 
 
 def _run(part: Part, out: Path, device: str, gpus: int) -> Outcome:
-    """The part in a process group of its own, which is ended with it."""
+    """The part in a process group of its own, which is killed at the end."""
     on_gpu = device == "cuda"
     if (part.needs == "a GPU" and not gpus) or (part.needs == "two GPUs" and on_gpu and gpus < 2):
-        return Outcome(part.name, part.title, "left out", 0.0, f"needs {part.needs}", ())
+        return Outcome(part.name, part.title, "skipped", 0.0, f"needs {part.needs}", ())
     found = _findings_file(out, part)
     found.unlink(missing_ok=True)
     words = ["--inside", part.name, "--device", device, "--out", str(out)]
@@ -139,7 +142,7 @@ def _run(part: Part, out: Path, device: str, gpus: int) -> Outcome:
         try:
             code = process.wait(part.limit if on_gpu else PATIENCE * part.limit)
         except subprocess.TimeoutExpired:
-            state = "time is up"
+            state = "timed out"
         finally:
             # Also what the part started and left behind.
             with suppress(ProcessLookupError):
@@ -157,7 +160,7 @@ def _findings_file(out: Path, part: Part) -> Path:
     return out / f"{part.name}.jsonl"
 
 
-def _take(part: Part, out: Path, reduced: bool) -> None:
+def _measure(part: Part, out: Path, reduced: bool) -> None:
     """Inside the process of a part: measure, and write every finding at once."""
     module, _, name = part.function.partition(":")
     function = getattr(importlib.import_module(f"benchmark.acceptance.{module}"), name)

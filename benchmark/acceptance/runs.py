@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from benchmark.acceptance.agreement import methods_of, relative_difference, small_trial
 from benchmark.acceptance.findings import Finding, at_most, fact, holds
+from benchmark.acceptance.plan import ROOT
 from benchmark.checks.contract import (
     BrokenContract,
     ContractTrial,
@@ -30,7 +31,6 @@ from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.training.distributed.signals import EXIT_STOPPED
 from benchmark.training.train import assemble, make_run, make_runner
 
-ROOT = Path(__file__).resolve().parents[2]
 _LOG_INTERVAL = 4
 _WARM_UP = 2
 """Steps that allocate workspaces and the state of the optimiser."""

@@ -13,13 +13,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmark.acceptance.findings import Finding, at_least, at_most, fact
+from benchmark.acceptance.plan import ROOT
 from benchmark.device import device, uses_gpu
 from benchmark.method_cards import CONFIGS
 from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.speed.pretraining import TimedStep
 from benchmark.speed.steps import StepTiming
 
-ROOT = Path(__file__).resolve().parents[2]
 FRAMES_PER_S, STEP, LOADING, END_TO_END, VASOMIM = 1500, 0.97, 0.95, 2.0, 1.10
 
 
@@ -39,7 +39,7 @@ def paper_steps(reduced: bool) -> Iterator[Finding]:
                 step()
             row = step.row(name, 1.0, trial)
             yield fact(f"{name}, {scale}, batch {batch}: ms of a step", float(row["step_ms"]))
-            yield fact(f"{name}: MiB at once", float(row["peak_memory_mb"]))
+            yield fact(f"{name}: peak memory, MiB", float(row["peak_memory_mb"]))
             yield fact(f"{name}: kernels or operators of a step", _count_kernels(step))
             del step
             if uses_gpu():

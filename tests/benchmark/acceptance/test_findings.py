@@ -39,9 +39,9 @@ def test_a_goal_is_reached_or_missed(finding, reached):
 
 def test_the_verdict_names_every_part_and_value():
     good = Outcome("one", "Part one", "passed", 3.2, "", (at_most("error", 0.5, 1),))
-    out = Outcome("two", "Part two", "left out", 0, "needs two GPUs", ())
+    out = Outcome("two", "Part two", "skipped", 0, "needs two GPUs", ())
     bad = Outcome("three", "Part | three", "failed", 1, "", (at_least("rate", 2.0, 3),))
-    late = Outcome("four", "Part four", "time is up", 9, "", ())
+    late = Outcome("four", "Part four", "timed out", 9, "", ())
     machine = {"device": "cpu", "commit": "abc"}
     assert as_json(machine, [good, out])["passed"] is True
     assert as_json(machine, [good, bad])["passed"] is False
@@ -53,7 +53,7 @@ def test_the_verdict_names_every_part_and_value():
         "| part | verdict | s | |",
         "| --- | --- | --: | --- |",
         "| Part one | passed | 3 |  |",
-        "| Part two | left out | 0 | needs two GPUs |",
+        "| Part two | skipped | 0 | needs two GPUs |",
         "| Part / three | failed | 1 |  |",
         "",
         "| part | measured | value | goal | reached |",
