@@ -39,7 +39,7 @@ def cost_axes(board: Board, costs: Sequence[CostRow]) -> list[CostAxis]:
     """The costs of the competing rows of a board, the one to start with first.
 
     Those of its own columns (published tables, adapters of LoRA) and those of its methods. A cost
-    that is the same for all says nothing and is left out.
+    that is the same for all rows is omitted: it says nothing.
     """
     rows = [row for row in board.rows if not row.context]
     axes = []

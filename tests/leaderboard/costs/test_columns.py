@@ -20,7 +20,12 @@ COSTS = {
     "vasomim": MethodCosts(85_798_656, 111_655_680, measured=(speed(512.0, "H200"),)),
     "simmim": MethodCosts(85_820_000, measured=(speed(617.0, "H200"),)),
 }
-HEADS = ("Parameters, M", "Training step, GFLOPs", "Pre-training, device-hours", "Speed, images/s")
+HEADS = (
+    "Parameters, M",
+    "Training step, GFLOPs",
+    "Pre-training, device-hours",
+    "Throughput, images/s",
+)
 #: Of VasoMIM, MAE and the filter.
 EXPECTED = {
     "VasoMIM": ["85.80", "—", "12.50", "512.0"],
@@ -82,7 +87,10 @@ def test_every_format_has_the_same_numbers(build, records, make_run):
 def test_the_notes_say_what_was_measured_on_what(build, records, make_run):
     notes = "\n".join(board(build, records, make_run).boards[0].notes)
     assert "Pre-training (device-hours) was measured on NVIDIA H200." in notes
-    assert "Speed (images/s) was measured on H200, scale paper, batch 64, bf16; not shown" in notes
+    assert (
+        "Throughput (images/s) was measured on H200, scale paper, batch 64, bf16; not shown"
+        in notes
+    )
     assert notes.endswith("measured on something else: MAE.")
 
 

@@ -156,7 +156,7 @@ def test_lora_shows_what_is_trained(leaderboard):
     cells = board.row("mae").cells
     assert [cells[1].summary.mean, cells[2].summary.mean] == [98.0, 12.345678]
     assert board.row("mae").average_rank.n == 2, "sizes are not ranked"
-    assert "XCAV, LoRA Trained, M" in to_markdown(leaderboard)
+    assert "XCAV, LoRA Trained parameters, M" in to_markdown(leaderboard)
 
 
 def test_scores_that_no_seed_changes_are_named(build, make_run):

@@ -30,9 +30,10 @@ def test_costs_of_the_methods_on_the_board(build, records, make_run):
     section = next(section for section in sections(leaderboard) if section.title == "Costs")
     (grid,) = section.grids
     assert grid.header == (
-        *("Method", "Id", "Measured on", "Parameters, M", "Trained, M", "In training, M"),
+        *("Method", "Id", "Measured on", "Parameters, M"),
+        *("Trained parameters, M", "Total parameters, M"),
         *("Network, GFLOPs", "Training step, GFLOPs", "As the papers count, GFLOPs"),
-        *("Speed, images/s", "Time of a step, × MAE", "Memory, MiB"),
+        *("Throughput, images/s", "Step time, × MAE", "Memory, MiB"),
     )
     assert [[entry.text for entry in row] for row in grid.rows] == [
         [
@@ -59,7 +60,10 @@ def test_costs_of_programs_are_at_full_precision(build, records, make_run):
     data = board_data(leaderboard)["costs"]
     assert [row["method"] for row in data["rows"]] == ["mae", "vasomim", "analysis-objective_clip"]
     assert data["rows"][0]["values"]["step_gflops"] == 11.676209152
-    assert [column["label"] for column in data["columns"]][:2] == ["Parameters", "Trained"]
+    assert [column["label"] for column in data["columns"]][:2] == [
+        "Parameters",
+        "Trained parameters",
+    ]
 
 
 def test_a_leaderboard_without_known_costs_says_nothing_of_them(build, records):
