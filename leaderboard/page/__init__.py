@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from benchmark.errors import InputError
 from leaderboard.page.embedding import Entry, choose_entries, embedded, omission, pack_runs
 from leaderboard.page.palette import page_style
+from leaderboard.tables.latex_text import CHARACTERS
 
 #: Version of the layout of ``leaderboard.json``.
 SCHEMA = 1
@@ -101,7 +102,7 @@ def make_page(
     boards = [{**board, "comparisons": _packed(board["comparisons"])} for board in data["boards"]]
     scripts = [_source(name) for name in SCRIPTS]
     blocks = {
-        "data": _json({**shown, "boards": boards, "n_runs": len(runs)}),
+        "data": _json({**shown, "boards": boards, "n_runs": len(runs), "latex": CHARACTERS}),
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
         "runs": _json(pack_runs(runs)),
     }

@@ -71,18 +71,9 @@ function markdownText(text) {
     .join(" ");
 }
 
-const LATEX = new Map([
-  ...[..."&%$#_{}"].map((character) => [character, `\\${character}`]),
-  ...[["\\", "\\textbackslash{}"], ["~", "\\textasciitilde{}"], ["^", "\\textasciicircum{}"]],
-  ...[["<", "\\textless{}"], [">", "\\textgreater{}"], ["|", "\\textbar{}"], ['"', "\\char34{}"]],
-  ...[["±", "$\\pm$"], ["↑", "$\\uparrow$"], ["↓", "$\\downarrow$"], ["→", "$\\rightarrow$"]],
-  ...[["†", "$^\\dagger$"], ["‡", "$^\\ddagger$"], ["§", "\\S{}"], ["—", "---"], ["–", "--"]],
-  ...[["×", "$\\times$"], ["α", "$\\alpha$"], ["β", "$\\beta$"], ["γ", "$\\gamma$"]],
-  ...[["η", "$\\eta$"], ["−", "$-$"], ["`", "\\textasciigrave{}"]],
-]);
-
-function latexText(text) {
-  return [...text].map((character) => LATEX.get(character) ?? character).join("");
+/** Text for LaTeX, with the `characters` that it does not print literally replaced. */
+function latexText(text, characters) {
+  return [...text].map((character) => characters[character] ?? character).join("");
 }
 
 /** A cell of a CSV file; what a spreadsheet would run as a formula starts with an apostrophe. */
@@ -109,18 +100,20 @@ function asMarkdown(grid, about) {
   return [line(heads), line(rules), ...rows, "", ...notes, ""].join("\n");
 }
 
-function asLatex(grid, about) {
+function asLatex(grid, about, characters) {
+  const escaped = (text) => latexText(text, characters);
   const numbers = grid.header.length - grid.texts + grid.columns.length;
   const wrap = { 0: ["", ""], 1: ["\\textbf{", "}"], 2: ["\\underline{", "}"] };
-  const score = (cell) => wrap[cell.place].join(latexText(scoreText(cell))) + latexText(cell.signs);
-  const line = (cells) => `${cells.join(" & ")} \\\\`;
-  const rows = grid.rows.map((row) => line([...row.words.map(latexText), ...row.scores.map(score)]));
+  const score = (cell) => wrap[cell.place].join(escaped(scoreText(cell))) + escaped(cell.signs);
+  // After {}, a name in brackets is not an option of the line break before it.
+  const line = (cells) => `${/^[[*]/.test(cells[0]) ? "{}" : ""}${cells.join(" & ")} \\\\`;
+  const rows = grid.rows.map((row) => line([...row.words.map(escaped), ...row.scores.map(score)]));
   return [
     "% Needs \\usepackage{booktabs}.",
     ...about.map((text) => `% ${text}`),
     `\\begin{tabular}{@{}${"l".repeat(grid.texts)}${"r".repeat(numbers)}@{}}`,
     "\\toprule",
-    line([...grid.header, ...grid.columns].map(latexText)),
+    line([...grid.header, ...grid.columns].map(escaped)),
     "\\midrule",
     ...rows,
     "\\bottomrule",
@@ -145,7 +138,7 @@ function asCsv(grid) {
   return [heads, ...rows].map((cells) => `${cells.join(",")}\n`).join("");
 }
 
-/** Title, protocol, reference, what is left out, and the signs: what the exported table needs. */
+/** Title, protocol, reference, what is hidden, and the signs: what the exported table needs. */
 function exportNotes(board, state, data, grid) {
   const reference = board.referenceOf(state);
   const rows = `${grid.rows.length} of ${count(board.rows.length, "row")}`;
@@ -180,7 +173,7 @@ function makeExport(board, store, data) {
   format.name = "format";
   const text = () => {
     const grid = shownGrid(board, store.state);
-    return EXPORTS[format.value].make(grid, exportNotes(board, store.state, data, grid));
+    return EXPORTS[format.value].make(grid, exportNotes(board, store.state, data, grid), data.latex);
   };
   // Where the browser has no clipboard, the text is shown, selected, to be copied by hand.
   const shown = el("pre", { hidden: true, role: "region", "aria-label": "Text to copy" });

@@ -80,30 +80,19 @@ _ASCII |= {chr(0x430 + place): text for place, text in enumerate(_CYRILLIC)}
 _ASCII |= {chr(0x410 + place): text.capitalize() for place, text in enumerate(_CYRILLIC)}
 _ASCII |= {"є": "ye", "Є": "Ye", "і": "i", "І": "I", "ґ": "g", "Ґ": "G"}
 
-#: Greek letters with a symbol in LaTeX, as small letters and as capitals.
-_GREEK = {
-    "gamma",
-    "delta",
-    "theta",
-    "lambda",
-    "xi",
-    "pi",
-    "sigma",
-    "upsilon",
-    "phi",
-    "psi",
-    "omega",
-}
+#: Greek letters with a symbol in LaTeX, as capitals and as small letters.
+_GREEK = {"gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi"}
+_GREEK |= {"omega"}
 _SMALL_GREEK = _GREEK | {"alpha", "beta", "epsilon", "zeta", "eta", "iota", "kappa", "mu", "nu"}
 _SMALL_GREEK |= {"rho", "tau", "chi"}
 
 # Widths in em of Computer Modern at 10 pt, the widest of the fonts that papers are set in; other
 # characters count as `_WIDEST`.
 _WIDTHS = {
-    **dict.fromkeys("ijl.,:;'!|()[]`", 0.28),
+    **dict.fromkeys("ijl.,:;'!|[]`", 0.28),
     **dict.fromkeys("()- rstIf{}", 0.4),
     **dict.fromkeys('acekz?"^', 0.46),
-    **dict.fromkeys("bdghnopquvxy0123456789/*_$~–↑↓S§J", 0.56),
+    **dict.fromkeys("bdghnopquvxy/*_$~–↑↓S§J", 0.56),
     **dict.fromkeys("ABCDEFLPRTYZUVXHKGNOQ&+<>=±×−", 0.79),
     **dict.fromkeys("0123456789", 0.5),
     **dict.fromkeys("mw%MW—…→#\\@", 1.0),
@@ -210,3 +199,9 @@ def _transliterated(char: str) -> str:
             for part in bases
         )
     return f"U+{ord(char):04X}"
+
+
+#: Character → its LaTeX in text, of all that the page writes otherwise than as they are.
+CHARACTERS = _LATEX | {
+    letter: symbol for letter in map(chr, range(0x391, 0x3CA)) if (symbol := _greek(letter))
+}

@@ -14,6 +14,7 @@ from benchmark.method_cards import read_method_cards
 from leaderboard.build import build_leaderboard
 from leaderboard.data import board_data
 from leaderboard.published import read_tables
+from leaderboard.tables.latex_text import CHARACTERS
 from leaderboard.tables.markdown import to_markdown
 from leaderboard.tables.numbers import rounded
 
@@ -103,6 +104,12 @@ def test_the_table_is_copied_as_latex(visit, leaderboard):
     assert r" & \underline{80.18 $\pm$ 0.26} [2]$^\dagger$ & " in hostile
     leaked = next(row for row in rows if row.startswith("mae "))
     assert r"$^\ddagger$" in leaked
+    grid = {"texts": 1, "header": ["γ"], "columns": []}
+    grid["rows"] = [{"words": [name], "scores": []} for name in ("[a]", "*")]
+    text = page.evaluate("([grid, marks]) => asLatex(grid, [], marks)", [grid, CHARACTERS])
+    assert [line for line in text.splitlines() if line.endswith(r"\\")] == [
+        *(r"$\gamma$ \\", r"{}[a] \\", r"{}* \\")
+    ]
 
 
 def test_the_table_is_copied_and_downloaded_as_csv(visit, leaderboard, tmp_path):
