@@ -39,9 +39,8 @@ class Board {
     this.referenceNotes = spec.reference_notes || {};
     this.leaked = this.rows.some((row) => row.cells.some((cell) => cell?.leakage));
     this.costAxes = spec.cost_axes || [];
-    // Costs are those of the rows that compete, not of published ones beside measured ones.
-    const own = this.rows.filter((row) => this.origin !== "both" || row.origin === "measured");
-    this.methods = new Set(own.map((row) => row.method));
+    const competing = this.rows.filter((row) => this.competes(row));
+    this.methods = new Set(competing.map((row) => row.method));
     this.row = new Map(this.rows.map((row) => [row.id, row]));
     this.order = new Map(this.rows.map((row, index) => [row.id, index]));
     this.columnIndex = new Map(this.columns.map((column, index) => [column.id, index]));
@@ -74,10 +73,14 @@ class Board {
     return this.references.find((row) => row.id === state.ref) || this.standard;
   }
 
+  /** Whether a row has ranks and costs; published ones beside measured ones are for context. */
+  competes(row) {
+    return this.origin !== "both" || row.origin === "measured";
+  }
+
   /** Title of a row; marks published rows on a board that also has measured ones. */
   label(row) {
-    const both = this.origin === "both" && row.origin === "published";
-    return both ? `${row.title} (published)` : row.title;
+    return this.competes(row) ? row.title : `${row.title} (published)`;
   }
 
   column(index) {

@@ -4,8 +4,9 @@
 /** A table as it is printed, with what its numbers are. */
 function gridSection(id, grid) {
   const rows = grid.rows.map((cells, index) =>
-    cells.map((content, place) => {
-      return grid.places[index][place] === 1 ? el("b", { text: content }) : content;
+    cells.map((text, column) => {
+      const tag = { 1: "b", 2: "u" }[grid.places[index][column]];
+      return tag ? el(tag, { text }) : text;
     }),
   );
   const numbers = grid.header.map((_, index) => index).slice(grid.n_text);

@@ -28,17 +28,17 @@ function paretoPoints(board, axis, score, rows) {
   const [cheap, good] = [axis.higher_is_better ? -1 : 1, score.rises ? -1 : 1];
   const compare = (a, b) =>
     cheap * (a.cost - b.cost) || good * (a.score - b.score) || board.gap(a.row, b.row);
-  return points.sort(compare).map((point) => ({ ...point, beaten: [] }));
+  return points.sort(compare).map((point) => ({ ...point, dominators: [] }));
 }
 
 /**
- * Names behind every point those that are at least as good in both numbers and better in one; a
+ * Gives every point those that dominate it: at least as good in both numbers and better in one. A
  * point without any is on the front, and equal points are on it together.
  */
 function markFront(points, axis, score) {
   const [cheap, good] = [axis.higher_is_better ? -1 : 1, score.rises ? -1 : 1];
   for (const point of points) {
-    point.beaten = points.filter((other) => {
+    point.dominators = points.filter((other) => {
       const [cost, value] = [cheap * (other.cost - point.cost), good * (other.score - point.score)];
       return cost <= 0 && value <= 0 && (cost < 0 || value < 0);
     });
@@ -124,7 +124,7 @@ function frontCorners(front, x, y) {
 /** Everything about one point. */
 function paretoFacts(board, point, axis, score) {
   const { row, cell } = point;
-  const names = point.beaten.map((other) => board.label(other.row));
+  const names = point.dominators.map((other) => board.label(other.row));
   const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
   const [low, high] = score.id === RANK ? [cell.low, cell.high] : [cell.ci_low, cell.ci_high];
   return [
@@ -136,25 +136,17 @@ function paretoFacts(board, point, axis, score) {
       ...fact(withUnit(score.title, score.unit), plusMinus(cell.mean, cell.std, score.digits)),
       ...fact("95 % interval", interval(low, high, fixed, score.digits)),
       ...fact("Pareto front", names.length ? "no" : "yes"),
-      ...fact("Cheaper and as good", names.slice(0, 3).join(", ") + more),
+      ...fact("Dominated by", names.slice(0, 3).join(", ") + more),
     ),
   ];
 }
 
-function paretoPlot(board, axis, score, points, reference, width, popover) {
-  const title = `${score.title} against ${axis.title}`;
-  if (!points.length) {
-    const words = text(0, 24, "No row that passes the filters has both numbers.", "tick");
-    return picture(Math.max(width, 330), 40, title, "Empty", words);
-  }
-  const narrow = width < 560;
-  const height = Math.max(320, Math.min(narrow ? 640 : 520, 150 + points.length * 12));
-  const [left, top, right, bottom] = [50, 26, width - 10, height - 46];
-  const costs = costScale(points, left, right, Math.max(4, Math.floor(width / 110)));
-  const [low, high] = extent(points.map((point) => point.score), 0.09);
-  // Better is up.
-  const y = score.rises ? scale(low, high, bottom, top) : scale(low, high, top, bottom);
+/** Scales of the diagram, with the grid and the words of both axes; better is up. */
+function paretoAxes(axis, score, points, [left, top, right, bottom], wanted) {
+  const costs = costScale(points, left, right, wanted);
   const { x } = costs;
+  const [low, high] = extent(points.map((point) => point.score), 0.09);
+  const y = score.rises ? scale(low, high, bottom, top) : scale(low, high, top, bottom);
   const levels = ticks(low, high, 5);
   const gap = levels.length > 1 ? levels[1] - levels[0] : 1;
   const parts = levels.flatMap((tick) => [
@@ -172,10 +164,37 @@ function paretoPlot(board, axis, score, points, reference, width, popover) {
   parts.push(line(left, bottom, right, bottom, "axis"), line(left, top, left, bottom, "axis"));
   const cheaper = axis.higher_is_better ? "higher is better" : "lower is better";
   const below = `${withUnit(axis.title, axis.unit)}, ${cheaper}`;
-  parts.push(text((left + right) / 2, height - 6, below, "tick", "middle"));
+  parts.push(text((left + right) / 2, bottom + 40, below, "tick", "middle"));
   const above = `${withUnit(score.title, score.unit)}${score.rises ? "" : ", better is up"}`;
   parts.push(text(0, 12, above, "tick"));
-  const front = points.filter((point) => !point.beaten.length);
+  return { x, y, parts };
+}
+
+/** The point of a row with its label, if there is a place for it. */
+function paretoPoint(point, { x, y, name }, place, isReference, facts, popover) {
+  const marks = [!point.dominators.length && "on-front", isReference && "is-reference"];
+  const props = { class: `method ${marks.filter(Boolean).join(" ")}`, "data-row": point.row.id };
+  const dot = svg("circle", { cx: x, cy: y, r: 4.2, class: "dot" });
+  const label = place && text(place.left, place.middle + 4, name, "label");
+  const leader = place?.leader && line(x, y, ...place.leader, "leader");
+  const group = svg("g", props, leader, label, dot);
+  group.addEventListener("pointerenter", () => popover.show(dot, facts()));
+  group.addEventListener("pointerleave", () => popover.hideSoon());
+  return group;
+}
+
+function paretoPlot(board, axis, score, points, reference, width, popover) {
+  const title = `${score.title} against ${axis.title}`;
+  if (!points.length) {
+    const words = text(0, 24, "No row that passes the filters has both numbers.", "tick");
+    return picture(Math.max(width, 330), 40, title, "Empty", words);
+  }
+  const narrow = width < 560;
+  const height = Math.max(320, Math.min(narrow ? 640 : 520, 150 + points.length * 12));
+  const box = [50, 26, width - 10, height - 46];
+  const wanted = Math.max(4, Math.floor(width / 110));
+  const { x, y, parts } = paretoAxes(axis, score, points, box, wanted);
+  const front = points.filter((point) => !point.dominators.length);
   const corners = frontCorners(front, x, y);
   parts.push(svg("polyline", { points: corners.map(String).join(" "), class: "front" }));
   const steps = corners.slice(1).map(([px, py], place) => {
@@ -183,25 +202,17 @@ function paretoPlot(board, axis, score, points, reference, width, popover) {
     return [Math.min(px, fx) - 1, Math.min(py, fy) - 1, Math.max(px, fx) + 1, Math.max(py, fy) + 1];
   });
   // Those on the front choose the places of their labels first.
-  const order = [...front, ...points.filter((point) => point.beaten.length)];
+  const order = [...front, ...points.filter((point) => point.dominators.length)];
   const labels = order.map((point) => {
     const name = shorten(board.label(point.row), narrow ? 14 : 24);
     const size = labelWidth(name, point.row === reference);
     return { x: x(point.cost), y: y(point.score), width: size, name };
   });
-  const places = placeLabels(labels, [left + 2, top - 8, width, bottom], steps);
+  const places = placeLabels(labels, [box[0] + 2, box[1] - 8, width, box[3]], steps);
   const groups = order.map((point, index) => {
-    const [{ x: px, y: py, name }, place] = [labels[index], places[index]];
-    const marks = [!point.beaten.length && "on-front", point.row === reference && "is-reference"];
-    const dot = svg("circle", { cx: px, cy: py, r: 4.2, class: "dot" });
-    const label = place && text(place.left, place.middle + 4, name, "label");
-    const leader = place?.leader && line(px, py, ...place.leader, "leader");
-    const props = { class: `method ${marks.filter(Boolean).join(" ")}`, "data-row": point.row.id };
-    const group = svg("g", props, leader, label, dot);
     const facts = () => paretoFacts(board, point, axis, score);
-    group.addEventListener("pointerenter", () => popover.show(dot, facts()));
-    group.addEventListener("pointerleave", () => popover.hideSoon());
-    return group;
+    const isReference = point.row === reference;
+    return paretoPoint(point, labels[index], places[index], isReference, facts, popover);
   });
   // Of points that lie on each other, one on the front is to be seen.
   parts.push(...groups.reverse());
@@ -214,9 +225,8 @@ function paretoPlot(board, axis, score, points, reference, width, popover) {
 function paretoWords(board, axis, points, visible) {
   const list = (rows) => rows.map((row) => board.label(row)).join(", ");
   const known = new Set(points.map((point) => point.row.id));
-  const able = visible.filter((row) => board.origin !== "both" || row.origin === "measured");
-  const missing = able.filter((row) => !known.has(row.id));
-  const front = points.filter((point) => !point.beaten.length).map((point) => point.row);
+  const missing = visible.filter((row) => board.competes(row) && !known.has(row.id));
+  const front = points.filter((point) => !point.dominators.length).map((point) => point.row);
   const item = (term, words) =>
     el("li", {}, el("b", { text: `${term}: ` }), words);
   return [
@@ -226,13 +236,13 @@ function paretoWords(board, axis, points, visible) {
   ];
 }
 
-/** The numbers of the diagram, with what is cheaper and as good. */
+/** The numbers of the diagram, with what dominates a row. */
 function paretoTable(board, axis, score, points) {
   const rows = points.map((point) => [
     board.label(point.row),
     fixed(point.cost, axis.digits),
     fixed(point.score, score.digits),
-    point.beaten.length ? `no: ${board.label(point.beaten[0].row)} is better` : "yes",
+    point.dominators.length ? `no, dominated by ${board.label(point.dominators[0].row)}` : "yes",
   ]);
   const heads = ["Method", withUnit(axis.title, axis.unit), withUnit(score.title, score.unit)];
   return plainTable([...heads, "On the Pareto front"], rows, { numbers: [1, 2] });

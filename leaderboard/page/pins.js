@@ -72,7 +72,7 @@ function aboutRows(board, rows, data) {
     withUnit(label, unit),
     rows.map((row) => {
       const known = data.costs.rows.find((cost) => cost.method === row.method);
-      const value = row.origin === "measured" ? known?.values[metric] : null;
+      const value = board.competes(row) ? known?.values[metric] : null;
       return value === null || value === undefined ? "" : fixed(value, digits);
     }),
   ]);

@@ -94,8 +94,7 @@ class RankingTable {
     const tag = (text, props) => el("span", { class: "tag", text, ...props });
     const reference = tag("reference", { class: "tag reference" });
     const tags = el("span", { class: "tags" });
-    const mixed = board.origin === "both" && row.origin === "published";
-    if (mixed) tags.append(tag("published", { title: row.source }));
+    if (!board.competes(row)) tags.append(tag("published", { title: row.source }));
     if (!row.complete) tags.append(tag("incomplete"));
     tags.append(reference);
     const who = el("span", { class: "who" }, name, tags);
