@@ -32,7 +32,12 @@ RESULTS = BOARD / "results"
 MATRICES = {"journal": ("journal", "ablations"), "aaai": ("aaai", "aaai_ablations")}
 # Options of boards of results.
 RUNS_ONLY = (
-    *("protocol", "per_image", "without_leakage", "with_published", "assets", "page_limit"),
+    "protocol",
+    "per_image",
+    "without_leakage",
+    "with_published",
+    "assets",
+    "page_limit",
 )
 
 Item = TypeVar("Item")
@@ -106,7 +111,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--latex-width",
-        type=float,
+        type=number(Annotated[float, Range(least=80, most=1000)]),
         default=178.0,
         metavar="MM",
         help="text width of the document that reads the LaTeX tables, in mm (default: 178)",
@@ -137,8 +142,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         for name in names if getattr(options, mode) else ():
             if getattr(options, name):
                 parser.error(f"--{name.replace('_', '-')} has no effect with --{mode}: drop it")
-    if not 80 <= options.latex_width <= 1000:
-        parser.error(f"--latex-width {options.latex_width:g}: must be 80 to 1000 mm")
     known = COMPARED if options.compare else FORMATS
     options.format = options.format or known
     if other := [name for name in options.format if name not in known]:
@@ -156,9 +159,15 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, Gallery | None, int
         from leaderboard.published import read_tables
 
         cards = {card.method: card for card in read_method_cards()}
-        choices = {"correction": options.correction, "costs": read_costs(), "cards": cards}
-        tables, choices = read_tables(), {**choices, **titled}
-        return published_leaderboard(tables, reference=options.reference, **choices), None, 0
+        leaderboard = published_leaderboard(
+            read_tables(),
+            reference=options.reference,
+            correction=options.correction,
+            costs=read_costs(),
+            cards=cards,
+            **titled,
+        )
+        return leaderboard, None, 0
     from benchmark.results.store import scan_results
 
     results = scan_results(options.results)
