@@ -17,6 +17,7 @@ from example_board import PICTURES
 import leaderboard.page as module
 from benchmark.errors import InputError
 from leaderboard.page import SCRIPTS, STYLES, make_page, render
+from leaderboard.tables.latex_text import CHARACTERS
 
 FOLDER = Path(module.__file__).parent
 EMPTY = {"schema": 1, "title": "T", "protocol": "p", "reference": "r", "boards": [], "runs": {}}
@@ -69,6 +70,7 @@ def test_data_arrive_at_full_precision(example):
     page = render(example, PICTURES)
     found, gallery, _, pictures = (json.loads(data_block(page, name)) for name in BLOCKS)
     assert found.pop("n_runs") == len(example["runs"])
+    assert found.pop("latex") == CHARACTERS
     found |= {"gallery": gallery["entries"], "runs": example["runs"]}
     assert {name: base64.b64decode(text) for name, text in pictures.items()}.items() <= (
         PICTURES.items()
