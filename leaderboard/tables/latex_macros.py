@@ -5,6 +5,8 @@ MACROS = r"""
 \providecommand{\boardtables}{}
 \newif\ifboard
 \newif\ifboardopen
+% Floats since the last page break: TeX keeps only so many waiting for a page.
+\newcount\board@waiting
 % \ifboard is true where the table #1 is asked for.
 \def\board@zap#1{\zap@space#1 \@empty}
 \def\boardselect#1{%
@@ -33,7 +35,10 @@ MACROS = r"""
     \setlength\LTcapwidth{\linewidth}\setcounter{LTchunksize}{1000}%
     \gdef\board@first{\board@title\\[2pt]}%
   \fi}
-\long\def\board@float#1{\begin{table*}[!tp]\centering#1\board@style}
+\long\def\board@float#1{%
+  \ifnum\board@waiting>11 \clearpage\global\board@waiting=0 \fi
+  \global\advance\board@waiting by 1
+  \begin{table*}[!tp]\centering#1\board@style}
 \def\board@again{\tablename~\thetable{} (continued)}
 % A part: \boardpart{columns}{their number}{head}; \boardnewpart begins a float in two columns.
 \def\boardpart#1#2#3{%

@@ -111,3 +111,15 @@ def test_a_long_table_breaks_over_pages(engine, tmp_path, build, make_run):
         if (text := printed(tmp_path)) is not None:
             assert len(set(re.findall(r"^ *m(\d{3}) ", text, re.MULTILINE))) == 150
             assert text.count("(continued)") >= 2
+
+
+def test_more_floats_than_tex_keeps_waiting(engine, tmp_path, build, make_run):
+    records = [
+        make_run(method, f"set{number}-5images", seed, dsc=60.0 + len(method) + seed**2 / 9)
+        for number in range(40)
+        for method in ("mae", "vasomim")
+        for seed in range(2)
+    ]
+    log, pages = compiled(tmp_path, engine, TWO_COLUMNS, to_latex(build(records)))
+    check(log)
+    assert pages > 10
