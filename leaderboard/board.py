@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from leaderboard.columns import Column, column_order
-from leaderboard.comparable import Conditions
+from leaderboard.comparable import Conditions, settings_agree
 from leaderboard.evaluations.details import Detail
 from leaderboard.evaluations.kinds import EVALUATIONS
 from leaderboard.omnibus import Friedman, friedman
@@ -276,9 +276,7 @@ def _comparable_pairs(tests: Pairs, conditions: Mapping[str, Sequence[Conditions
     equal: dict[tuple[str, str], bool] = {}
     for pair in tests:
         of_both = zip(*(conditions[row] for row in pair))
-        equal[pair] = equal.get(pair[::-1]) or all(
-            a is None or b is None or a.comparable_with(b) for a, b in of_both
-        )
+        equal[pair] = equal.get(pair[::-1]) or all(settings_agree(a, b) for a, b in of_both)
     return {
         pair: test
         if equal[pair]

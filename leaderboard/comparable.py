@@ -74,6 +74,11 @@ class Conditions:
         return self.shared == other.shared or not setting_differences(self.config, other.config)
 
 
+def settings_agree(ours: Conditions | None, theirs: Conditions | None) -> bool:
+    """Whether cells may be tested against each other; the settings of published ones are unknown."""
+    return ours is None or theirs is None or ours.comparable_with(theirs)
+
+
 def conditions_of(runs: Sequence[RunRecord]) -> Conditions:
     """The conditions of the runs of one method on one dataset."""
     found = [run.leakage for run in runs if run.leakage]

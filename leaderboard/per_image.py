@@ -22,6 +22,7 @@ from benchmark.results.validation import MEAN_OVER_IMAGES
 from leaderboard.board import Board, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
+from leaderboard.comparable import settings_agree
 from leaderboard.resampling import paired_bootstrap, sign_flip
 
 Item = TypeVar("Item")
@@ -40,8 +41,9 @@ def with_per_image_tests(
 
     Scores of an image are averaged over the seeds that both methods have, then compared over the
     images that both were scored on; where patients are known, they are the resampling unit. Metrics
-    that are not a mean over images (mAP) have no such test, nor has a cell with a run whose scores
-    cannot be read: the file is named among the problems.
+    that are not a mean over images (mAP) have no such test, nor have cells whose settings differ
+    from the reference's, or with a run whose scores cannot be read: the file is named among the
+    problems.
 
     Args:
         paths: place of a run (`path_of`) → file of its record.
@@ -84,6 +86,8 @@ def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterator[tuple[C
         # What other metrics give for one image (average precision) is no term of their value, and
         # may even order methods the other way round.
         if cell is None or reference_cell is None or MEAN_OVER_IMAGES not in column.definition:
+            continue
+        if not settings_agree(cell.conditions, reference_cell.conditions):
             continue
         seeds = tuple(sorted(cell.values.keys() & reference_cell.values.keys()))
         a = _mean_scores(read, row.method, column, seeds)

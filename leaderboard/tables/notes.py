@@ -88,9 +88,10 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
             "Per-image tests ask whether the difference of these trained models would hold on "
             "other patients. The scores of an image are averaged over the common seeds; the unit "
             "is the patient where patients are known, with all of its images, else the image. "
-            "p: sign-flip test, corrected like the others within a dataset, as a family of its "
-            f"own. The interval is a bootstrap interval, given for {FEWEST_UNITS} units or more: "
-            f"{_COVERAGE} Metrics that are no mean over images (mAP) have no such test."
+            "p: sign-flip test, at least 2/2^k for k units (0.0625 for 5), corrected like the "
+            "others within a dataset, as a family of its own. The interval is a bootstrap "
+            f"interval, given for {FEWEST_UNITS} units or more: {_COVERAGE} Metrics that are no "
+            "mean over images (mAP) have no such test, nor have scores whose settings differ."
         )
     if leaderboard.costs:
         notes.append(COSTS_NOTE)

@@ -104,6 +104,19 @@ def test_average_precision_of_images_is_not_tested(tmp_path, make_run, build_fol
     assert "Per-image" not in to_markdown(leaderboard)
 
 
+def test_scores_of_other_settings_are_not_tested(tmp_path, make_run, build_folder):
+    for method, epochs in (("mae", 1), ("vasomim", 2), ("simmim", 1)):
+        table = pd.DataFrame({"image": IMAGES, "dsc": np.linspace(60, 80, 12) + epochs})
+        config = {"epochs": epochs, "seed": 0}
+        record = make_run(method, "xcav", 0, dsc=70.0 + epochs, n_images=12, config=config)
+        write_record(tmp_path, record, table)
+    leaderboard = with_per_image_tests(*build_folder(tmp_path), draws=200)
+    found = {c.row.method: c for c in comparisons(leaderboard.boards[0], "mae")}
+    assert found["vasomim"].test.note == "other settings"
+    assert found["vasomim"].per_image is None
+    assert found["simmim"].per_image is not None
+
+
 def test_they_are_corrected_as_a_family_of_their_own(tmp_path, make_run, build_folder):
     rng = np.random.default_rng(1)
     for method, shift in (("mae", 0.0), ("vasomim", 1.0), ("simmim", 0.3), ("dino", 0.5)):
