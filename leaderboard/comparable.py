@@ -75,7 +75,7 @@ class Conditions:
 
 
 def settings_agree(ours: Conditions | None, theirs: Conditions | None) -> bool:
-    """Whether cells may be tested against each other; the settings of published ones are unknown."""
+    """Whether cells may be tested against each other; those of published numbers may."""
     return ours is None or theirs is None or ours.comparable_with(theirs)
 
 
