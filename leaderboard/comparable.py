@@ -29,6 +29,12 @@ LEAKAGE = ("exact", "similar", "groups")
 #: Marks of a score with known leakage, and of one whose training skipped steps.
 LEAKAGE_MARK, SKIPPED_MARK = "‡", "§"
 
+#: What they warn of.
+WARNINGS = {
+    LEAKAGE_MARK: "known leakage between pre-training and test frames",
+    SKIPPED_MARK: "training steps were skipped, their loss was not finite",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:

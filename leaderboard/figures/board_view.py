@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
+from leaderboard.comparable import LEAKAGE_MARK, SKIPPED_MARK, WARNINGS
 from leaderboard.page import SCHEMA
 
 FigureRow = dict[str, Any]
@@ -121,6 +122,17 @@ class BoardView:
     def p_value(self, test: dict[str, Any]) -> float | None:
         """The p-value that the verdict of a test is based on."""
         return test.get(P_KEYS[self.correction])
+
+
+def warning_of(cell: dict[str, Any]) -> str:
+    """The marks of the warnings about a score, as in the tables."""
+    leaked, skipped = cell.get("leakage"), cell.get("skipped_steps")
+    return LEAKAGE_MARK * bool(leaked) + SKIPPED_MARK * bool(skipped)
+
+
+def warning_words(marks: str) -> str:
+    """What the marks warn of; empty without any."""
+    return "; ".join(f"{mark} {words}" for mark, words in WARNINGS.items() if mark in marks)
 
 
 def choose_board(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from leaderboard.figures.board_view import BoardView, FigureRow
+from leaderboard.figures.board_view import BoardView, FigureRow, warning_of, warning_words
 from leaderboard.figures.layout import (
     MARGIN,
     PAGE,
@@ -25,7 +25,7 @@ from leaderboard.figures.layout import (
     paginate,
     row_names,
 )
-from leaderboard.figures.style import ACCENT, BETTER, INK, MUTED, WORSE, panel_grid
+from leaderboard.figures.style import ACCENT, BETTER, INK, MUTED, SMALL, WORSE, panel_grid
 
 _PANEL, _GAP = 25.0, 4.0  # mm: least width of a panel with the gap beside it, and that gap
 _AROUND = 13.0  # mm above and below the rows of a panel, for its title and its axis
@@ -59,7 +59,8 @@ def draw_dot_plot(board: BoardView, width: float) -> list[Figure]:
     """Mean of each row in each column with its 95 % t-interval over seeds, or ± its std.
 
     Rows are sorted by average rank, the same in all panels. Markers are the verdicts of the tests
-    against the reference, whose mean and interval are the dashed line and the shaded band.
+    against the reference, whose mean and interval are the dashed line and the shaded band. Marks of
+    warnings stand beside them.
     """
     rows = [row for row in board.ordered() if any(board.cell(row, c) for c in board.columns)]
     key = _key(board, rows, width)
@@ -123,7 +124,8 @@ def _key(board: BoardView, rows: Sequence[FigureRow], width: float) -> Key:
         ends = {"marker": "|", "markersize": 3, "markevery": [0, -1]} if kind == "std" else {}
         handles.append(Line2D([], [], color=INK, linewidth=thickness, **ends))
         names.append(name)
-    return Key(handles, names, width)
+    warnings = "".join(warning_of(cell) for _, _, cell in cells)
+    return Key(handles, names, width, warning_words(warnings))
 
 
 def _describe(axis: Axes, column: FigureRow, panel: float) -> None:
@@ -167,6 +169,9 @@ def _draw_column(
             if bar:
                 _draw_bar(axis, place, bar, look["color"], name)
             axis.plot(cell["mean"], place, **look, linestyle="", gid=f"dot:{name}")
+            if warning := warning_of(cell):
+                at = {"textcoords": "offset points", "va": "center", "fontsize": SMALL}
+                axis.annotate(warning, (cell["mean"], place), (3, 2), **at)
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     margin = 0.05 * (high - low or abs(high) or 1)
     axis.set_xlim(low - margin, high + margin)

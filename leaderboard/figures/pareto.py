@@ -13,9 +13,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from benchmark.errors import one_of
 from leaderboard.costs.pareto import pareto_front
-from leaderboard.figures.board_view import BoardView, FigureRow
+from leaderboard.figures.board_view import BoardView, FigureRow, warning_of, warning_words
 from leaderboard.figures.points import PointPlot, draw_points
 from leaderboard.figures.style import ACCENT, MUTED
+from leaderboard.figures.text import shorten
 
 #: On the front or not → marker; one on the front covers others.
 _LOOKS = {
@@ -40,21 +41,29 @@ def draw_pareto(
     known = axes[one_of("--cost", cost, axes)] if cost is not None else next(iter(axes.values()))
     if column is None and not any(row["average_rank"] for row in board.rows):
         column = board.columns[0]
-    scores = {row["id"]: _score(board, row, column) for row in board.rows}
-    rows = [r for r in board.rows if scores[r["id"]] is not None and r["id"] in known["values"]]
-    points = [(known["values"][row["id"]], scores[row["id"]]) for row in rows]
+    cells = {row["id"]: _score(board, row, column) for row in board.rows}
+    rows = [r for r in board.rows if cells[r["id"]] is not None and r["id"] in known["values"]]
+    points = [(known["values"][row["id"]], cells[row["id"]]["mean"]) for row in rows]
+    warnings = [warning_of(cells[row["id"]]) for row in rows]
+    words = warning_words("".join(warnings))
     rises = column is not None and column["higher_is_better"]
     front = pareto_front(points, not known["higher_is_better"], rises)
 
     ordered = _corners([p for p, on in zip(points, front) if on], known)
     plot = PointPlot(
         points=points,
-        titles=[board.label(row) for row in rows],
+        # A mark is not cut off.
+        titles=[
+            shorten(board.label(row), 24) + warning if warning else board.label(row)
+            for row, warning in zip(rows, warnings)
+        ],
         ids=[f"{'front' if on else 'row'}:{row['id']}" for row, on in zip(rows, front)],
         **_labels(known, column),
         heading=f"{len(rows)} of {len(board.rows)} rows have both numbers",
         note="Filled: on the Pareto front. Hollow: another row costs no more, scores no worse, and "
-        f"is better in one of both. {known['title']}: {known['definition']}.",
+        f"is better in one of both. {known['title']}: {known['definition']}."
+        + f" {words}."
+        * bool(words),
         looks=[_LOOKS[on] for on in front],
         lines=list(itertools.pairwise(ordered)),
         prepare=lambda axis: _prepare(axis, [cost for cost, _ in points], rises),
@@ -62,9 +71,8 @@ def draw_pareto(
     return draw_points(plot, width)
 
 
-def _score(board: BoardView, row: FigureRow, column: FigureRow | None) -> float | None:
-    found = row["average_rank"] if column is None else board.cell(row, column)
-    return None if found is None else found["mean"]
+def _score(board: BoardView, row: FigureRow, column: FigureRow | None) -> dict[str, Any] | None:
+    return row["average_rank"] if column is None else board.cell(row, column)
 
 
 def _corners(

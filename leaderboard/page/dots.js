@@ -10,7 +10,7 @@ function barOf(cell) {
   return std === null ? null : { low: mean - std, high: mean + std, kind: "std" };
 }
 
-/** The rows with a value, its mean and the ends of its bar, in the order of the table. */
+/** The rows with a value, its mean, warning and the ends of its bar, in the order of the table. */
 function dotValues(board, key, rows) {
   const index = board.columnIndex.get(key);
   return rows.flatMap((row) => {
@@ -18,7 +18,7 @@ function dotValues(board, key, rows) {
     if (!cell) return [];
     const interval = { low: cell.low, high: cell.high, kind: "interval" };
     const bar = key !== RANK ? barOf(cell) : cell.low === null ? null : interval;
-    return [{ row, mean: cell.mean, bar }];
+    return [{ row, mean: cell.mean, warning: signsOf(cell).warning, bar }];
   });
 }
 
@@ -88,7 +88,7 @@ function dotPlot(board, key, state, width, popover) {
     }
     parts.push(line(x(base.mean), top, x(base.mean), bottom, "reference-line"));
   }
-  values.forEach(({ row, mean, bar }, index) => {
+  values.forEach(({ row, mean, warning, bar }, index) => {
     const y = top + step * (index + 0.5);
     const test = column && board.comparison(reference, row, column);
     const name = row === reference ? "reference" : test ? verdictOf(test).name : "undefined";
@@ -101,7 +101,7 @@ function dotPlot(board, key, state, width, popover) {
       svg("rect", { x: 0, y: y - step / 2, width, height: step, class: "hit" }),
       nameText(0, y + 4, board.label(row), Math.floor(labels / 6.5), "label"),
       svg("g", { class: names }, bar && whisker(x, y, bar, family ? "" : name), mark),
-      text(width - 2, y + 4, fixed(mean, digits), "value", "end"),
+      text(width - 2, y + 4, fixed(mean, digits) + warning, "value", "end"),
     );
     const facts = () =>
       column ? cellFacts(board, row, board.columnIndex.get(key), reference) : rankFacts(board, row);
@@ -145,7 +145,9 @@ function dotsSection(board, store, popover) {
   const cells = board.rows.flatMap((row) => row.cells);
   const printed = cells.some((cell) => cell && barOf(cell)?.kind === "std");
   const bars = `95 % interval${printed ? ", else ± standard deviation (thin, with ends)," : ""}`;
-  const hint = `Mean and, where known, ${bars} of the rows that pass the filters.${marks}`;
+  const words = warningWords(cells);
+  const warned = words && ` ${words}.`;
+  const hint = `Mean and, where known, ${bars} of the rows that pass the filters.${marks}${warned}`;
   const legend = familyLegend(board);
   return {
     node: section(`${board.id}-dots`, "Intervals", hint, labelled("Show", select), grid, legend),

@@ -4,6 +4,19 @@
 /** Marks of warnings; with †, a mark of what is not separable from the best, as in the tables. */
 const [LEAKAGE, SKIPPED, PAR, RANKS] = ["‡", "§", "†", "[k]"];
 
+/** What the marks of warnings say. */
+const WARNINGS = new Map([
+  [LEAKAGE, "known leakage between pre-training and test frames"],
+  [SKIPPED, "training steps were skipped, their loss was not finite"],
+]);
+
+/** What the marks of the warnings about these scores say; empty without any. */
+function warningWords(cells) {
+  const marks = new Set(cells.flatMap((cell) => (cell ? [...signsOf(cell).warning] : [])));
+  const words = [...WARNINGS].filter(([mark]) => marks.has(mark));
+  return words.map(([mark, text]) => `${mark} ${text}`).join("; ");
+}
+
 /** The signs behind a score: its rank (if wanted), † and the warnings. */
 function signsOf(cell, withRank = true) {
   return {
@@ -45,8 +58,7 @@ function makeLegend(board) {
         ["second", "underlined", "second", "second-sample"],
         [RANKS, RANKS, "rank among the complete rows", "mark"],
         [PAR, PAR, "not separable from the best (Holm)", "tier"],
-        [LEAKAGE, LEAKAGE, "known leakage into the tested frames", "warning"],
-        [SKIPPED, SKIPPED, "training steps were skipped", "warning"],
+        ...[...WARNINGS].map(([mark, text]) => [mark, mark, text, "warning"]),
         ["▲", "▲", `better than ${against} (${board.correction.name})`, "mark better"],
         ["▼", "▼", `worse than ${against} (${board.correction.name})`, "mark worse"],
         ["≈", "≈", `not separable from ${against}`, "mark same"],

@@ -136,6 +136,8 @@ function paretoFacts(board, point, axis, score) {
       ...fact(withUnit(score.title, score.unit), plusMinus(cell.mean, cell.std, score.digits)),
       ...fact("95 % interval", interval(low, high, fixed, score.digits)),
       ...fact("Pareto front", names.length ? "no" : "yes"),
+      ...fact("Known leakage", cell.leakage || ""),
+      ...fact("Skipped steps", cell.skipped_steps ? `${cell.skipped_steps}` : ""),
       ...fact("Dominated by", names.slice(0, 3).join(", ") + more),
     ),
   ];
@@ -204,7 +206,7 @@ function paretoPlot(board, axis, score, points, reference, width, popover) {
   // Those on the front choose the places of their labels first.
   const order = [...front, ...points.filter((point) => point.dominators.length)];
   const labels = order.map((point) => {
-    const name = shorten(board.label(point.row), narrow ? 14 : 24);
+    const name = shorten(board.label(point.row), narrow ? 14 : 24) + signsOf(point.cell).warning;
     const size = labelWidth(name, point.row === reference);
     return { x: x(point.cost), y: y(point.score), width: size, name };
   });
@@ -227,12 +229,14 @@ function paretoWords(board, axis, points, visible) {
   const known = new Set(points.map((point) => point.row.id));
   const missing = visible.filter((row) => board.competes(row) && !known.has(row.id));
   const front = points.filter((point) => !point.dominators.length).map((point) => point.row);
+  const warned = warningWords(points.map((point) => point.cell));
   const item = (term, words) =>
     el("li", {}, el("b", { text: `${term}: ` }), words);
   return [
     item("On the Pareto front", list(front) || NONE),
     ...(missing.length ? [item("Without one of the numbers", list(missing))] : []),
     item(axis.title, `${axis.definition}.`),
+    ...(warned ? [el("li", { text: `${warned}.` })] : []),
   ];
 }
 
@@ -241,7 +245,7 @@ function paretoTable(board, axis, score, points) {
   const rows = points.map((point) => [
     board.label(point.row),
     fixed(point.cost, axis.digits),
-    fixed(point.score, score.digits),
+    fixed(point.score, score.digits) + signsOf(point.cell).warning,
     point.dominators.length ? `no, dominated by ${board.label(point.dominators[0].row)}` : "yes",
   ]);
   const heads = ["Method", withUnit(axis.title, axis.unit), withUnit(score.title, score.unit)];

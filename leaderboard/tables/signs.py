@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderboard.comparable import LEAKAGE_MARK, SKIPPED_MARK
+from leaderboard.comparable import WARNINGS
 from leaderboard.evaluations.overview import TITLE as RANKS_TITLE
 from leaderboard.statistics import ALPHA
 from leaderboard.tables.grids import AVERAGE_RANK, P_HEADERS, TIER_MARK, Grid
@@ -40,10 +40,7 @@ def legend(grid: Grid) -> list[str]:
         "[k]: rank in the column among the complete rows, ties share the better": "[" in suffixes,
         f"{TIER_MARK}: not separable from the best of its column (paired t-test, Holm's "
         f"correction, p ≥ {ALPHA})": TIER_MARK in suffixes,
-        f"{LEAKAGE_MARK}: known leakage between pre-training and test frames": LEAKAGE_MARK
-        in suffixes,
-        f"{SKIPPED_MARK}: training steps were skipped, their loss was not finite": SKIPPED_MARK
-        in suffixes,
+        **{f"{mark}: {words}": mark in suffixes for mark, words in WARNINGS.items()},
         "↑: higher is better": "↑" in heads,
         "↓: lower is better": "↓" in heads,
         "a … b: interval from a to b": _any(scores, "…"),

@@ -154,8 +154,8 @@ def evaluate_cell(
     values["versions"] |= installed_versions(("scikit-learn",))
     record = validate(RunRecord, values, cell.record)
     write_record(cell.results, record, with_patients(found.scores, folder), found.examples)
-    found = [(name, record.metrics.get(name)) for name in cell.config.metrics]
-    shown = "  ".join(f"{name} {metric.value:.2f}" for name, metric in found if metric)
+    headline = [(name, record.metrics.get(name)) for name in cell.config.metrics]
+    shown = "  ".join(f"{name} {metric.value:.2f}" for name, metric in headline if metric)
     if chance := record.metrics.get("patch_chance"):
         shown += f"  chance of patch_ap {chance.value:.2f}"
     print(f"{cell.title}: {shown}  ({record.wall_time_s:.1f} s)", flush=True)

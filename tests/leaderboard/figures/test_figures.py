@@ -11,7 +11,9 @@ import pytest
 from figure_faults import drawn
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from benchmark.errors import InputError
 from leaderboard.build import published_leaderboard
@@ -39,6 +41,12 @@ def segments(axis: Axes) -> list[tuple[float, float, float]]:
             if y0 == y1:
                 found.append((float(x0), float(x1), float(y0)))
     return found
+
+
+def words_of(figure: Figure) -> str:
+    """All texts of its legends."""
+    legends = figure.legends
+    return " ".join(text.get_text() for legend in legends for text in legend.findobj(Text))
 
 
 def row_labels(axis: Axes) -> list[str]:
@@ -127,6 +135,18 @@ def test_marks_of_dots_are_verdicts(data):
         assert line.get_marker() == marker
         assert to_hex(line.get_color()) == colour
         assert (to_hex(line.get_markerfacecolor()) == "#ffffff") == (not filled)
+
+
+def test_warnings_stand_beside_their_dots_and_in_the_key(data):
+    assert "‡" not in words_of(drawn("datasets", data, OWN))
+    (best,) = (row for row in data["boards"][1]["rows"] if row["id"] == "best")
+    best["cells"][1] |= {"leakage": "3 identical", "skipped_steps": 2}
+    figure = drawn("datasets", data, OWN)
+    marks = [[text.get_text() for text in axis.texts] for axis in figure.axes]
+    assert marks == [[], ["‡§"], []]
+    (mark,) = figure.axes[1].texts
+    assert mark.xy == (70.0, 0)
+    assert "‡ known leakage between pre-training and test frames; § " in words_of(figure)
 
 
 def cells(axis: Axes) -> dict[tuple[float, float], tuple[str, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
+from matplotlib.text import Text
 
 from benchmark.errors import InputError
 from benchmark.method_costs import read_costs
@@ -51,6 +53,23 @@ def test_points_and_front_are_those_of_the_file(published):
     assert set(found["front"].values()) <= {corner for step in steps for corner in step}
     for (x, y), (next_x, next_y) in steps:
         assert x == next_x or y == next_y, "steps, not slopes"
+
+
+def test_a_score_with_known_leakage_is_marked(published):
+    data = copy.deepcopy(published)
+    board = data["boards"][0]
+    index = [column["id"] for column in board["columns"]].index("caxf/dsc")
+    row = next(row for row in board["rows"] if row["id"] in board["cost_axes"][0]["values"])
+    choice = Choice(columns=("caxf/dsc",))
+    assert "‡" not in words_of(draw("costs", data, choice))
+    row["cells"][index]["leakage"] = "3 identical"
+    words = words_of(draw("costs", data, choice))
+    assert f"{row['title']}‡" in words
+    assert "‡ known leakage" in words
+
+
+def words_of(figures) -> str:
+    return " ".join(text.get_text() for figure in figures for text in figure.findobj(Text))
 
 
 def test_costs_over_more_than_a_decade_are_logarithmic_and_ranks_point_down(published):

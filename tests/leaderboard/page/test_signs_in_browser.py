@@ -93,6 +93,29 @@ def test_without_results_of_the_declared_reference_nothing_is_tested_until_one_i
     assert "MAE (chosen; declared: moco)" in page.locator("#head").inner_text()
 
 
+def test_warnings_reach_the_diagrams(visit, example):
+    """A score with known leakage is marked wherever it is drawn, and the mark is explained."""
+    data = with_cells(example, leakage="3 identical")
+    column = data["boards"][0]["columns"][1]["id"]
+    (title, first), (_, second) = ((r["title"], r["id"]) for r in data["boards"][0]["rows"][:2])
+    axis = {"id": "network_m", "title": "Parameters", "unit": "M", "digits": 1}
+    axis |= {"definition": "counted", "higher_is_better": False, "values": {first: 1, second: 2}}
+    view = f"plot=all&score={column}&cost=network_m"
+    for content, marked in ((example, False), (data, True)):
+        board, *others = content["boards"]
+        boards = [{**board, "cost_axes": [axis]}, *others]
+        page = visit(1200).open({**content, "boards": boards}, view)
+        dots, pareto = (page.locator(f"#segmentation-{part}") for part in ("dots", "pareto"))
+        values = dots.locator("figure").nth(1).locator(".value")
+        values.first.wait_for()
+        assert [text[-1] for text in values.all_text_contents()].count("‡") == marked
+        names = pareto.locator(".pareto .label")
+        names.first.wait_for()
+        assert (f"{title}‡" in names.all_text_contents()) is marked
+        for section in (dots, pareto):
+            assert ("‡ known leakage" in section.inner_text()) is marked
+
+
 def test_the_signs_of_the_table_are_those_that_are_explained(visit, example):
     data = with_cells(example, place=2, rank=2, tier=1, leakage="3 identical", skipped_steps=4)
     about = {
