@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, starmap
 from typing import Any
 
 from benchmark.errors import InputError
@@ -83,6 +84,13 @@ class Conditions:
 def settings_agree(ours: Conditions | None, theirs: Conditions | None) -> bool:
     """Whether cells may be tested against each other; those of published numbers may."""
     return ours is None or theirs is None or ours.comparable_with(theirs)
+
+
+def settings_differ(cells: Iterable[Conditions | None]) -> bool:
+    """Whether two of these cells may not be tested against each other."""
+    known = [cell for cell in cells if cell]
+    kinds = {(c.shared, *map(str, c.config.get("method_settings", ()))): c for c in known}
+    return not all(starmap(settings_agree, combinations(kinds.values(), 2)))
 
 
 def conditions_of(runs: Sequence[RunRecord]) -> Conditions:

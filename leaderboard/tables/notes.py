@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from leaderboard.board import Board, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import dataset_title
-from leaderboard.comparable import difference_words, setting_differences
+from leaderboard.comparable import difference_words, setting_differences, settings_differ
 from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons, overall
 from leaderboard.resampling import FEWEST_UNITS
 from leaderboard.statistics import ALPHA, p_text, rounds_to_zero
@@ -98,6 +98,9 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
     return notes
 
 
+_DECLARED = "which is to be declared before the results are known (one chosen on the page is not)"
+
+
 def _family_note(correction: str) -> str:
     adjustment = {
         "holm": "Holm's correction is applied within a dataset.",
@@ -107,7 +110,7 @@ def _family_note(correction: str) -> str:
     }[correction]
     return (
         "Tests: two-sided paired t-test over common seeds of each method against the reference, "
-        f"which was fixed beforehand; the difference is method minus reference. {adjustment} "
+        f"{_DECLARED}; the difference is method minus reference. {adjustment} "
         "Family: all tests of that dataset in the table, every other method in every metric; "
         f"undefined tests do not count. Better or worse means p ({CORRECTIONS[correction]}) < "
         f"{ALPHA}; the 95 % CI is not corrected."
@@ -126,6 +129,7 @@ def fixed_notes(board: Board) -> list[str]:
         *_source_notes(board),
         *_rank_notes(board),
         *_friedman_notes(board),
+        *_mixed_settings_notes(board),
         *_seed_notes(board),
     ]
 
@@ -161,6 +165,22 @@ def _friedman_notes(board: Board) -> list[str]:
         f"less than {rounded(test.critical_difference, 2)} are not separable (Nemenyi)"
     )
     return [f"{result}; {test.note}." if test.note else f"{result}."]
+
+
+def _mixed_settings_notes(board: Board) -> list[str]:
+    """That ranks order scores whose settings differ; pairs of them are not tested."""
+    mixed = {
+        column.dataset_title: None
+        for index, column in enumerate(board.columns)
+        if settings_differ(cell.conditions for row in board.rows if (cell := row.cells[index]))
+    }
+    if not mixed:
+        return []
+    tested = ", ranks and Friedman's test" if board.friedman and board.friedman.p else " and ranks"
+    return [
+        f"Rows differ in settings that are not the methods' on {', '.join(mixed)}: bold, "
+        f"underline{tested} order them all the same."
+    ]
 
 
 def reference_notes(board: Board, reference_id: str, correction: str = "holm") -> list[str]:
