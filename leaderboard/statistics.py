@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -196,11 +197,27 @@ def _paired_t(a: np.ndarray, b: np.ndarray) -> Sequence[PairedT]:
     return tests
 
 
-def welch_p(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Two-sided p-value of Welch's t-test, for samples that are not paired.
+class WelchTest(NamedTuple):
+    """Welch's t-test of two samples that are not paired.
 
-    None where it is undefined: a sample of one value, or no spread in either.
+    Attributes:
+        p: two-sided.
+        ci_low, ci_high: 95 % interval of the difference between the means, first minus second.
     """
+
+    p: float
+    ci_low: float
+    ci_high: float
+
+
+def welch_p(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """The p-value of `welch_test`; None where that is undefined."""
+    test = welch_test(a, b)
+    return test and test.p
+
+
+def welch_test(a: Sequence[float], b: Sequence[float]) -> WelchTest | None:
+    """Undefined, None, for a sample of one value, and without spread in either."""
     if min(len(a), len(b)) < 2:
         return None
     samples = [np.asarray(values, dtype=np.float64) for values in (a, b)]
@@ -208,9 +225,11 @@ def welch_p(a: Sequence[float], b: Sequence[float]) -> float | None:
     if all(np.ptp(values) <= rounding_error(largest) for values in samples):
         return None
     errors = [values.var(ddof=1) / len(values) for values in samples]
-    t = (samples[0].mean() - samples[1].mean()) / math.sqrt(sum(errors))
+    difference, error = samples[0].mean() - samples[1].mean(), math.sqrt(sum(errors))
     freedom = sum(errors) ** 2 / sum(e**2 / (len(v) - 1) for e, v in zip(errors, samples))
-    return float(2 * special.stdtr(freedom, -abs(t)))
+    half = special.stdtrit(freedom, 0.975) * error
+    p = 2 * special.stdtr(freedom, -abs(difference / error))
+    return WelchTest(float(p), float(difference - half), float(difference + half))
 
 
 def p_text(p: float | None) -> str:

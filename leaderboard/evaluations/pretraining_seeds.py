@@ -14,7 +14,7 @@ from leaderboard.analyses import Analysis
 from leaderboard.board import Board, Score
 from leaderboard.columns import Column, dataset_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
-from leaderboard.statistics import Summary, p_text, summarize, welch_p
+from leaderboard.statistics import Summary, p_text, summarize, welch_test
 from leaderboard.tables.numbers import difference_text, rounded
 
 #: Id of the analysis that has this table.
@@ -25,7 +25,8 @@ _NOTE = (
     "pooled over the pre-trainings; σ of the pre-training: what the spread of the pre-trainings' "
     "means has beyond that (one-way random effects by the method of moments; 0 where it has less). "
     "With three pre-trainings either is a rough estimate. Difference: of the means over the "
-    "pre-trainings, whose number is the n of its test (Welch's t-test; no correction)."
+    "pre-trainings, whose number is the n of its test, with its 95 % interval (Welch's t-test; no "
+    "correction)."
 )
 
 
@@ -154,7 +155,10 @@ def _cells(
     if reference is None:
         return (*parts, DetailCell())
     difference = mean.mean - summarize(reference.means).mean
-    p = welch_p(own.means, reference.means)
-    text = f"{difference_text(difference, column.digits)} ({p_text(p)})"
+    test = welch_test(own.means, reference.means)
+    numbers = [difference, *((test.ci_low, test.ci_high) if test else ())]
+    shown = [difference_text(number, column.digits) for number in numbers]
+    interval = f" [{', '.join(shown[1:])}]" if test else ""
+    text = f"{shown[0]}{interval} ({p_text(test and test.p)})"
     words = "difference over pre-trainings"
     return (*parts, cell(text, "pretraining_difference", words, Summary(difference, None, mean.n)))

@@ -20,6 +20,7 @@ from leaderboard.statistics import (
     summarize,
     tie_term,
     tiers,
+    welch_test,
 )
 
 
@@ -301,3 +302,15 @@ def test_the_best_is_not_separable_from_what_prints_the_same():
 )
 def test_p_values_print_two_significant_digits(p, words):
     assert p_text(p) == words
+
+
+def test_welch_is_that_of_scipy():
+    rng = np.random.default_rng(3)
+    for sizes in ((3, 3), (2, 7), (5, 4)):
+        a, b = (rng.normal(80, spread, n).tolist() for spread, n in zip((1, 3), sizes))
+        expected = stats.ttest_ind(a, b, equal_var=False)
+        interval = expected.confidence_interval()
+        test = welch_test(a, b)
+        assert test == pytest.approx((expected.pvalue, interval.low, interval.high), rel=1e-9)
+    assert welch_test([1.0], [1.0, 2.0]) is None
+    assert welch_test([1.0, 1.0], [2.0, 2.0]) is None

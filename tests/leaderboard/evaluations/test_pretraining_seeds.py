@@ -63,11 +63,18 @@ def test_the_board_has_a_row_for_each_method(build, make_run):
     assert [row.method for row in board.rows] == list(RUNS)
     (detail,) = board.details
     cells = {row.texts: [cell.text for cell in row.cells] for row in detail.rows}
-    p = stats.ttest_1samp((71.0, 75.0, 73.0), 81.0).pvalue  # what Welch's is without other spread
+    # What Welch's test is without other spread.
+    test = stats.ttest_1samp((71.0, 75.0, 73.0), 81.0)
+    low, high = (81 - end for end in test.confidence_interval()[::-1])
     within = math.sqrt((1 + 4 + 0.25) / 3)
     assert cells == {
         ("MAE",): ["73.00 (n = 3)", "1.00", "1.91", "—"],
-        ("VasoMIM",): ["81.00 (n = 3)", f"{within:.2f}", "0.00", f"+8.00 (p = {p:#.2g})"],
+        ("VasoMIM",): [
+            "81.00 (n = 3)",
+            f"{within:.2f}",
+            "0.00",
+            f"+8.00 [+{low:.2f}, +{high:.2f}] (p = {test.pvalue:#.2g})",
+        ],
     }
 
 
