@@ -31,6 +31,11 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
     A note that explains a sign starts with it, so that the page can drop the notes on signs that
     the reader's choice does not show.
     """
+    costs = [COSTS_NOTE] if leaderboard.costs else []
+    return [*_score_notes(leaderboard), *_test_notes(leaderboard), *costs]
+
+
+def _score_notes(leaderboard: Leaderboard) -> list[str]:
     boards = leaderboard.boards
     notes = [
         "Scores are in percent (PSNR in dB, indices of clusters without unit): mean ± sample "
@@ -67,6 +72,11 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
             "Rows with a source are published numbers, for orientation: obtained by others, with "
             "their splits and their code. They have no rank, no mark and no test here."
         )
+    return notes
+
+
+def _test_notes(leaderboard: Leaderboard) -> list[str]:
+    boards, notes = leaderboard.boards, []
     if leaderboard.reference_title is None:
         notes.append(
             f"The declared reference {leaderboard.reference} has no results here, so nothing is "
@@ -93,8 +103,6 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
             f"interval, given for {FEWEST_UNITS} units or more: {_COVERAGE} Metrics that are no "
             "mean over images (mAP) have no such test, nor have scores whose settings differ."
         )
-    if leaderboard.costs:
-        notes.append(COSTS_NOTE)
     return notes
 
 

@@ -66,6 +66,7 @@ def test_the_board_has_a_row_for_each_method(build, make_run):
     # What Welch's test is without other spread.
     test = stats.ttest_1samp((71.0, 75.0, 73.0), 81.0)
     low, high = (81 - end for end in test.confidence_interval()[::-1])
+    difference = f"+8.00 [+{low:.2f}, +{high:.2f}] (p = {test.pvalue:#.2g})"
     within = math.sqrt((1 + 4 + 0.25) / 3)
     assert cells == {
         ("MAE",): ["73.00 (n = 3)", "1.00", "1.91", "—"],
@@ -73,7 +74,7 @@ def test_the_board_has_a_row_for_each_method(build, make_run):
             "81.00 (n = 3)",
             f"{within:.2f}",
             "0.00",
-            f"+8.00 [+{low:.2f}, +{high:.2f}] (p = {test.pvalue:#.2g})",
+            difference,
         ],
     }
 
