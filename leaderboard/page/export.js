@@ -106,7 +106,7 @@ function asLatex(grid, about, characters) {
   const wrap = { 0: ["", ""], 1: ["\\textbf{", "}"], 2: ["\\underline{", "}"] };
   const score = (cell) => wrap[cell.place].join(escaped(scoreText(cell))) + escaped(cell.signs);
   // After {}, a name in brackets is not an option of the line break before it.
-  const line = (cells) => `${/^[[*]/.test(cells[0]) ? "{}" : ""}${cells.join(" & ")} \\\\`;
+  const line = (cells) => `${/^\s*[[*]/.test(cells[0]) ? "{}" : ""}${cells.join(" & ")} \\\\`;
   const rows = grid.rows.map((row) => line([...row.words.map(escaped), ...row.scores.map(score)]));
   return [
     "% Needs \\usepackage{booktabs}.",

@@ -154,7 +154,8 @@ def _cells(entry: Entry, column: Column) -> list[str]:
 def _broken(text: str, room: float, align: str, command: str) -> str:
     """Text in lines of at most `room`."""
     lines = [escape(line) if align == "l" else number(line) for line in lines_within(text, room)]
-    return lines[0] if len(lines) == 1 else f"{command}{{{align}}}{{" + r"\\".join(lines) + "}"
+    # Without {}, a line that begins with a bracket or an asterisk is an option of the break.
+    return lines[0] if len(lines) == 1 else f"{command}{{{align}}}{{" + r"\\{}".join(lines) + "}"
 
 
 def _line(cells: Iterable[str]) -> str:

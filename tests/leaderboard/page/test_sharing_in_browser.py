@@ -105,10 +105,10 @@ def test_the_table_is_copied_as_latex(visit, leaderboard):
     leaked = next(row for row in rows if row.startswith("mae "))
     assert r"$^\ddagger$" in leaked
     grid = {"texts": 1, "header": ["γ"], "columns": []}
-    grid["rows"] = [{"words": [name], "scores": []} for name in ("[a]", "*")]
+    grid["rows"] = [{"words": [name], "scores": []} for name in ("[a]", " [b]", "*")]
     text = page.evaluate("([grid, marks]) => asLatex(grid, [], marks)", [grid, CHARACTERS])
     assert [line for line in text.splitlines() if line.endswith(r"\\")] == [
-        *(r"$\gamma$ \\", r"{}[a] \\", r"{}* \\")
+        *(r"$\gamma$ \\", r"{}[a] \\", r"{} [b] \\", r"{}* \\")
     ]
 
 

@@ -107,3 +107,11 @@ def test_names_cannot_break_out_of_their_cell(build, make_run):
     # Behind {}, brackets are no option of the line break before them.
     name = r"{}[x] a \& b \textbackslash{}\textbackslash{} \textbackslash{}input\{c\} \% d &"
     assert name in text
+
+
+@pytest.mark.parametrize("first", ["[x]", "*"])
+def test_a_line_of_a_cell_is_no_option_of_the_break_before_it(build, make_run, first):
+    title = f"{'a' * 60} {first}{'b' * 60}"
+    text = to_latex(build([make_run("mae", "arcade_v", 0, title=title, dsc=79.0)]), 80)
+    assert rf"\\{{}}{first}bbb" in text
+    assert not re.search(r"\\\\[\[*]", text.split("\n{}")[1])
