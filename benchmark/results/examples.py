@@ -131,6 +131,18 @@ class StoredExamples:
                 raise ValueError(f"the {part} of {image} does not match its frame")
         return array
 
+    def frame_size(self, index: int) -> tuple[int, int]:
+        """Height and width of the frame of the image at this index, in pixels.
+
+        Raises:
+            InputError: it is no image.
+        """
+        with self._naming():
+            shape = self._shape(f"frame_{index}")
+            if len(shape) != 2 or not all(shape):
+                raise ValueError(f"the frame of {self.images[index]} is not an image")
+        return shape
+
     def _array(self, name: str) -> np.ndarray:
         import numpy as np
 

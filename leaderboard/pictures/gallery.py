@@ -18,6 +18,9 @@ from leaderboard.board import Board, Row
 from leaderboard.build import Leaderboard
 from leaderboard.pictures.encoding import Picture, frame_picture, mask_picture
 
+#: Height and width in pixels.
+Size = tuple[int, int]
+
 #: Boxes with a lower score are not shown.
 SCORE_THRESHOLD = 0.5
 #: Decimals of the coordinates of boxes, in pixels, and of their scores.
@@ -46,7 +49,8 @@ def make_gallery(leaderboard: Leaderboard, paths: Mapping[Path, Path]) -> Galler
     """Read and encode what the page shows, and nothing else.
 
     Of several seeds the first one with examples is taken, whatever its score; the files of the
-    others are not opened. Frame and truth of an image are those of the first method.
+    others are not opened. Frame and truth of an image are those of the first method; boxes of a run
+    that kept it at another size are scaled to that frame, as the page scales masks.
 
     Args:
         paths: place of a run (`path_of`) → file of its record.
@@ -57,6 +61,7 @@ def make_gallery(leaderboard: Leaderboard, paths: Mapping[Path, Path]) -> Galler
             runs.setdefault((record.method, record.dataset), record)
     found = Gallery()
     entries: dict[tuple[str, str, str], dict[str, Any]] = {}
+    sizes: dict[tuple[str, str, str], Size] = {}
     for board, dataset, row in _dataset_rows(leaderboard):
         record = runs.get((row.method, dataset))
         if row.context or record is None:
@@ -67,12 +72,13 @@ def make_gallery(leaderboard: Leaderboard, paths: Mapping[Path, Path]) -> Galler
         place = (board.id, dataset)
         try:
             scores = read_scores(path, ["image", *metrics])
-            examples = list(reader.examples(lambda image, place=place: (*place, image) in entries))
+            examples = list(reader.examples(lambda image, place=place: sizes.get((*place, image))))
         except InputError as error:
             found.problems.append(placed_line(path, path_of(record), str(error)))
             continue
-        for image, about, shown in examples:
+        for image, size, about, shown in examples:
             if about:
+                sizes[(*place, image)] = size
                 names = {"board": board.id, "dataset": dataset, "image": visible(image)}
                 entries[(*place, image)] = {**names, **about, "predictions": []}
             prediction = {"row": row.id, "seed": record.seed, **shown}
@@ -99,14 +105,21 @@ class _Reader:
         self.pictures: dict[str, bytes] = {}
 
     def examples(
-        self, is_known: Callable[[str], bool]
-    ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-        """Image, its frame and truth (empty if it `is_known`), and the prediction."""
+        self, size_of: Callable[[str], Size | None]
+    ) -> Iterator[tuple[str, Size, dict[str, Any], dict[str, Any]]]:
+        """Image, size of its frame, frame and truth, and the prediction.
+
+        Args:
+            size_of: size of the frame of an image that is known already, whose frame and truth are
+                not read again.
+        """
         listed = self.record.examples
         stored = StoredExamples(self.path, listed.file, listed.sha256, self.task == "detection")
         for index, image in enumerate(stored.images):
-            about = {} if is_known(image) else self._about(stored, index)
-            yield image, about, self._prediction(stored, index)
+            known = size_of(image)
+            about = {} if known else self._about(stored, index)
+            size = known or stored.frame_size(index)
+            yield image, size, about, self._prediction(stored, index, size)
 
     def _about(self, stored: StoredExamples, index: int) -> dict[str, Any]:
         about: dict[str, Any] = {"frame": self._keep(frame_picture(stored.read("frame", index)))}
@@ -116,14 +129,15 @@ class _Reader:
             about["truth_boxes"] = _rounded(stored.read("truth", index)[:, :4])
         return about
 
-    def _prediction(self, stored: StoredExamples, index: int) -> dict[str, Any]:
+    def _prediction(self, stored: StoredExamples, index: int, size: Size) -> dict[str, Any]:
         prediction = stored.read("prediction", index)
         if self.task == "segmentation":
             return {"mask": self._keep(mask_picture(prediction))}
         if self.task == "denoising":
             return {"picture": self._keep(frame_picture(prediction))}
         confident = prediction[prediction[:, 5] >= SCORE_THRESHOLD][:, [0, 1, 2, 3, 5]]
-        return {"boxes": _rounded(confident)}
+        height, width = (to / own for to, own in zip(size, stored.frame_size(index)))
+        return {"boxes": _rounded(confident * np.array([width, height, width, height, 1]))}
 
     def _keep(self, picture: Picture) -> str:
         self.pictures[picture.name] = picture.content

@@ -101,6 +101,18 @@ def test_boxes_are_numbers_and_their_frame_one_picture(shown):
     assert [p["boxes"] for p in entry["predictions"]] == [[[15, 5, 25, 15, 0.9]]] * 2
 
 
+def test_boxes_of_a_smaller_frame_are_scaled_to_the_one_shown(shown):
+    """Worked by hand: of half the height and a third of the width."""
+    truth = np.array([[0, 0, 1, 1, 0]], dtype=np.float32)
+    boxes = np.array([[1, 2, 3, 5, 0, 0.75]], dtype=np.float32)
+    large, small = (np.zeros(shape, dtype=np.uint8) for shape in ((20, 30), (10, 10)))
+    kept = {name: {0: [Example("a", f, truth, boxes)]} for name, f in (("a", large), ("b", small))}
+    gallery = shown("detection", kept, {"map": 40.0})
+    (entry,) = gallery.entries
+    found = {p["row"]: p["boxes"] for p in entry["predictions"]}
+    assert found == {"a": [[1, 2, 3, 5, 0.75]], "b": [[3, 4, 9, 10, 0.75]]}
+
+
 def test_only_what_the_page_shows_is_read(shown, monkeypatch):
     """One file per method, and of all methods but one neither frame nor truth."""
     read = []
