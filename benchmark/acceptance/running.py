@@ -9,9 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,20 +80,29 @@ def main() -> int:
         raise InputError("torch finds no GPU; --device cpu tries the script with small sizes")
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
+    # Also of parts that are ended early.
+    with tempfile.TemporaryDirectory(prefix="gpu_acceptance_") as scratch:
+        outcomes = _run_all(parts, out, arguments.device, gpus, scratch)
+    print(f"written: {out / MARKDOWN_NAME}")
+    return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+def _run_all(
+    parts: Sequence[Part], out: Path, device: str, gpus: int, scratch: str
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for part in parts:
-        outcomes.append(_run(part, out, arguments.device, gpus))
+        outcomes.append(_run(part, out, device, gpus, scratch))
         one = outcomes[-1]
         print(f"{one.title}: {one.state} ({one.seconds:.0f} s) {one.reason}".rstrip(), flush=True)
         missed = [finding for finding in one.findings if not finding.reached]
         for finding in missed:
             print(f"  {finding.what}: {finding.value}, {finding.goal}", flush=True)
         # After every part: whoever ends the command early keeps what is known.
-        machine = {"device": arguments.device, "gpus": gpus, **_software()}
+        machine = {"device": device, "gpus": gpus, **_software()}
         write_json(out / JSON_NAME, as_json(machine, outcomes))
         write_text(out / MARKDOWN_NAME, as_markdown(machine, outcomes))
-    print(f"written: {out / MARKDOWN_NAME}")
-    return 0 if all(outcome.good for outcome in outcomes) else 1
+    return outcomes
 
 
 def _print_plan(parts: Sequence[Part]) -> None:
@@ -119,8 +129,12 @@ def _software() -> dict[str, Any]:
     }
 
 
-def _run(part: Part, out: Path, device: str, gpus: int) -> Outcome:
-    """The part in a process group of its own, which is killed at the end."""
+def _run(part: Part, out: Path, device: str, gpus: int, scratch: str) -> Outcome:
+    """The part in a process of its own, with which all that it started is ended.
+
+    Args:
+        scratch: folder for its temporary files.
+    """
     on_gpu = device == "cuda"
     if (part.needs == "a GPU" and not gpus) or (part.needs == "two GPUs" and on_gpu and gpus < 2):
         return Outcome(part.name, part.title, "skipped", 0.0, f"needs {part.needs}", ())
@@ -129,14 +143,14 @@ def _run(part: Part, out: Path, device: str, gpus: int) -> Outcome:
     words = ["--inside", part.name, "--device", device, "--out", str(out)]
     start = time.monotonic()
     log = out / f"{part.name}.log"
-    with log.open("wb") as stream:
+    with log.open("wb") as stream, _signals_end():
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmark.acceptance", *words],
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=ROOT,
-            env={**os.environ, VARIABLE: device},
+            env={**os.environ, VARIABLE: device, "TMPDIR": scratch},
         )
         state, reason = "", ""
         try:
@@ -144,16 +158,49 @@ def _run(part: Part, out: Path, device: str, gpus: int) -> Outcome:
         except subprocess.TimeoutExpired:
             state = "timed out"
         finally:
-            # Also what the part started and left behind.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
     seconds = time.monotonic() - start
     findings = _read(found)
     if not state:
         state = "passed" if code == 0 and all(f.reached for f in findings) else "failed"
         reason = f"exit code {code}, see {log}" if code else ""
     return Outcome(part.name, part.title, state, seconds, reason, findings)
+
+
+@contextmanager
+def _signals_end() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the command as Ctrl-C does, unless they are ignored (nohup)."""
+
+    def leave(number: int, _: Any) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a part and all it has started: ranks of torchrun have process groups of their own."""
+    import psutil
+
+    started: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        # Stopped first, so that no launcher starts another one meanwhile.
+        os.killpg(process.pid, signal.SIGSTOP)
+        started = psutil.Process(process.pid).children(recursive=True)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for child in started:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    process.wait()
+    psutil.wait_procs(started, timeout=10)
 
 
 def _findings_file(out: Path, part: Part) -> Path:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -67,14 +71,38 @@ def test_an_unknown_part_is_named(command):
 
 def test_a_part_that_takes_too_long_is_ended(tmp_path):
     part = replace(PARTS[0], limit=0.02)
-    outcome = _run(part, tmp_path, "cpu", 0)
+    outcome = _run(part, tmp_path, "cpu", 0, str(tmp_path))
     assert (outcome.state, outcome.good) == ("timed out", False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_neither_processes_nor_temporary_files(tmp_path, number):
+    """Of a part that starts a process in a session of its own, as torchrun starts ranks."""
+    (tmp_path / "scratch").mkdir()
+    part = tmp_path / "part.sh"
+    part.write_text("#!/bin/sh\nmktemp -d >/dev/null\nsetsid sleep 60 &\necho $!\nwait\n")
+    part.chmod(0o755)
+    code = f"import sys; sys.executable = {str(part)!r};"
+    code += "from benchmark.acceptance.running import main; main()"
+    options = ["--device", "cpu", "--only", "environment", "--out", tmp_path / "out"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *options], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    )
+    log = tmp_path / "out" / "environment.log"
+    while process.poll() is None and not (log.is_file() and log.read_text()):
+        time.sleep(0.05)
+    rank = psutil.Process(int(log.read_text()))
+    process.send_signal(number)
+    assert process.wait() != 0
+    assert not rank.is_running()
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_parts_that_need_gpus_are_skipped(tmp_path):
     by_name = {part.name: part for part in PARTS}
     for name, device, gpus in (("tests", "cpu", 0), ("killed", "cuda", 1)):
-        outcome = _run(by_name[name], tmp_path, device, gpus)
+        outcome = _run(by_name[name], tmp_path, device, gpus, str(tmp_path))
         assert outcome.state == "skipped"
 
 
