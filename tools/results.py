@@ -108,10 +108,13 @@ def compare(before: str, after: str) -> int:
     from rich.table import Table
     from rich.text import Text
 
+    from benchmark.errors import InputError
     from benchmark.results import read_results
     from leaderboard.compare.reruns import NOISE, NOT_REPEATED, compare_reruns, describe
 
     sides, problems = zip(*(read_results(folder) for folder in (before, after)))
+    if not any(sides):
+        raise InputError(f"neither {before} nor {after} has result files")
     reruns = compare_reruns(*sides)
     table = Table("cell", "metric", "A", "B", "B − A", "p", "", box=SIMPLE_HEAD)
     for rerun in reruns:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from benchmark.results import RunRecord
+from benchmark.results import RunRecord, config_hash
 from benchmark.results.schema import Metric
 from leaderboard.columns import METRICS, Quantity
 from leaderboard.statistics import (
@@ -18,6 +18,7 @@ from leaderboard.statistics import (
     Summary,
     holm,
     p_number,
+    rounding_error,
     rounds_to_zero,
     summarize,
     welch_p,
@@ -129,9 +130,9 @@ def moved_p(before: Sequence[float], after: Sequence[float]) -> float | None:
     if len(few) != 1 or len(many) < 2:
         return welch_p(before, after)
     values = np.asarray(many, dtype=np.float64)
-    spread = values.std(ddof=1) * math.sqrt(1 + 1 / len(values))
-    if not spread:
+    if np.ptp(values) <= rounding_error(np.abs(values).max()):
         return None
+    spread = values.std(ddof=1) * math.sqrt(1 + 1 / len(values))
     return float(2 * special.stdtr(len(values) - 1, -abs(few[0] - values.mean()) / spread))
 
 
@@ -145,12 +146,7 @@ def _by_cell(records: Sequence[RunRecord]) -> dict[tuple[str, str, str], dict[in
 def _compare(
     cell: tuple[str, str, str], before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]
 ) -> list[Rerun]:
-    shared = before.keys() & after.keys()
-    origin = tuple(
-        words
-        for field, words in _ORIGIN.items()
-        if any(getattr(before[seed], field) != getattr(after[seed], field) for seed in shared)
-    )
+    origin = tuple(words for field, words in _ORIGIN.items() if _differ(field, before, after))
     sides = [{seed: _headline(run) for seed, run in runs.items()} for runs in (before, after)]
     reruns = []
     for name in sorted({name for runs in sides for metrics in runs.values() for name in metrics}):
@@ -171,6 +167,26 @@ def _compare(
             )
         )
     return reruns
+
+
+def _differ(field: str, before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> bool:
+    """Whether a field of `_ORIGIN` differs in the seeds that both have.
+
+    Without common seeds, whether all runs of one differ from those of the other; not of the
+    encoder, since every seed may have its own.
+    """
+    if shared := before.keys() & after.keys():
+        return any(getattr(before[k], field) != getattr(after[k], field) for k in shared)
+    if field == "encoder":
+        return False
+
+    def value(run: RunRecord) -> str | None:
+        if field == "config_hash":
+            return config_hash(run.config, also_drop=("seed", "seeds"))
+        return getattr(run, field)
+
+    old, new = ({value(run) for run in runs.values()} for runs in (before, after))
+    return bool(old and new) and old.isdisjoint(new)
 
 
 def _headline(run: RunRecord) -> dict[str, Metric]:

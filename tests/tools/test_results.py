@@ -232,3 +232,11 @@ def test_compare_says_what_moved(tmp_path, results):
     assert "1 moved, 1 only in B\n" in done.stdout
     assert "skipped: " in done.stdout
     assert "seed5.json" in done.stdout
+
+
+def test_nothing_to_compare_is_no_success(tmp_path, results):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    done = results("compare", tmp_path / "a", tmp_path / "b")
+    assert done.returncode == 2
+    assert done.stderr == f"error: neither {tmp_path}/a nor {tmp_path}/b has result files\n"

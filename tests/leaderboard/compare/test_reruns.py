@@ -59,6 +59,24 @@ def test_equal_values_of_the_common_seeds_are_equal():
     assert only(runs(OLD[:3]), runs(OLD[:3], first=3)).state == "within noise"
 
 
+def test_other_settings_are_named_also_without_common_seeds():
+    def configured(first, **settings):
+        made = runs(OLD[:3], first=first)
+        return [
+            run.model_copy(update={"config": {**settings, "seed": run.seed}, "config_hash": f"{k}"})
+            for k, run in enumerate(made, first)
+        ]
+
+    one = configured(0, epochs=1)
+    assert only(one, configured(3, epochs=2)).origin == ("settings",)
+    assert only(one, configured(3, epochs=1)).origin == ()
+    assert only(one, runs(OLD[:3], first=3, split_hash="other")).origin[1:] == ("split",)
+
+
+def test_rounding_is_no_spread():
+    assert moved_p([70.0, 70.0 + 1e-14, 70.0 + 2e-14], [71.0]) is None
+
+
 def test_without_a_spread_nothing_is_claimed():
     assert only(runs([80.0]), runs([81.0])).state == "noise unknown"
     assert only(runs([80.0, 80.0]), runs([81.0])).state == "noise unknown"
