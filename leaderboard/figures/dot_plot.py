@@ -46,7 +46,7 @@ def bar_of(cell: dict[str, Any]) -> tuple[str, float, float] | None:
     """What the bar of a cell shows, a key of `BARS`, and its ends.
 
     The 95 % interval or, where only that is known as of most published numbers, ± the standard
-    deviation. `dots.js` has the same.
+    deviation. `page/plots/dots.js` has the same.
     """
     if cell["ci_low"] is not None:
         return "interval", cell["ci_low"], cell["ci_high"]

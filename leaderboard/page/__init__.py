@@ -1,9 +1,9 @@
 """The board as one self-contained HTML file: no network, no server, no build step.
 
-The templates, the styles and the scripts beside this module are inlined unchanged. The results
-are embedded as JSON in blocks that browsers do not execute, and the scripts put them on the page
-as text only. Runs and pictures have blocks of their own behind the scripts, parsed when they are
-needed. A content security policy allows exactly these scripts and styles, by their hash, and
+The templates beside this module, and the styles and scripts below it, are inlined unchanged. The
+results are embedded as JSON in blocks that browsers do not execute, and the scripts put them on the
+page as text only. Runs and pictures have blocks of their own behind the scripts, parsed when they
+are needed. A content security policy allows exactly these scripts and styles, by their hash, and
 ``data:`` images (and files, where the pictures lie beside the page); everything else, including a
 script injected through a name, is refused.
 """
@@ -29,33 +29,33 @@ SCHEMA = 1
 LIMIT = 8_000_000
 
 #: In the order of execution: a script uses only what comes before it.
-STYLES = ("page.css", "diagrams.css", "print.css")
+STYLES = ("styles/page.css", "styles/diagrams.css", "styles/print.css")
 SCRIPTS = (
-    "dom.js",
-    "scroll.js",
-    "state.js",
-    "board.js",
-    "legend.js",
-    "sources.js",
-    "details.js",
-    "facts.js",
-    "columns.js",
-    "pins.js",
-    "toolbar.js",
-    "table.js",
-    "export.js",
-    "charts.js",
-    "significance.js",
-    "curves.js",
-    "dots.js",
-    "costs.js",
-    "pareto.js",
-    "overview.js",
-    "pictures.js",
-    "masks.js",
-    "viewer.js",
-    "print.js",
-    "main.js",
+    "common/dom.js",
+    "common/scroll.js",
+    "common/state.js",
+    "common/board.js",
+    "table/legend.js",
+    "table/sources.js",
+    "table/details.js",
+    "table/facts.js",
+    "table/columns.js",
+    "table/pins.js",
+    "table/toolbar.js",
+    "table/table.js",
+    "table/export.js",
+    "plots/charts.js",
+    "plots/significance.js",
+    "plots/curves.js",
+    "plots/dots.js",
+    "plots/costs.js",
+    "plots/pareto.js",
+    "plots/overview.js",
+    "viewer/pictures.js",
+    "viewer/masks.js",
+    "viewer/viewer.js",
+    "common/print.js",
+    "common/main.js",
 )
 
 _FOLDER = Path(__file__).parent
@@ -127,7 +127,7 @@ def static_document(title: str, body: str) -> str:
     Args:
         body: HTML, with all texts escaped.
     """
-    return _document(title, body, ("page.css", "print.css"), [])
+    return _document(title, body, ("styles/page.css", "styles/print.css"), [])
 
 
 def _document(

@@ -34,7 +34,7 @@ SERIES = (
     Colour("#945000", "#e6b93c"),
     Colour("#544bb6", "#ab9df2"),
 )
-#: Names of matplotlib; `curves.js` has a path for each.
+#: Names of matplotlib; `plots/curves.js` has a path for each.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Lengths of strokes and gaps in line widths; the first is a solid line.
 DASHES = (

@@ -85,8 +85,9 @@ def test_the_page_takes_every_colour_from_the_palette():
     css = palette.page_style()
     for name in ("ink", "better", "worse", "accent", *(f"series-{n}" for n in range(7))):
         assert len(re.findall(rf"--{name}: light-dark\(#\w{{6}}, #\w{{6}}\);", css)) == 1
-    for file in FOLDER.glob("*.css"):
+    for file in FOLDER.glob("styles/*.css"):
         assert not re.search(r"--(series-\d|better|worse|accent|ink):", file.read_text())
-    markers = re.search(r"const MARKERS = \{(.*?)\n\};", (FOLDER / "curves.js").read_text(), re.S)
+    script = (FOLDER / "plots" / "curves.js").read_text()
+    markers = re.search(r"const MARKERS = \{(.*?)\n\};", script, re.S)
     names = re.findall(r'^  "?([\w^])"?: ', markers[1], re.M)
     assert sorted(names) == sorted(palette.MARKERS)
