@@ -17,6 +17,10 @@ from leaderboard.statistics import ALPHA, PairedT, benjamini_hochberg, holm, rou
 CORRECTIONS = {"holm": "Holm", "bh": "Benjamini–Hochberg", "none": "uncorrected"}
 
 
+#: Tests of all pairs of rows up to which a board has them against every row as reference.
+MOST_TESTS = 40_000
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One row against the reference, in one column or (column None) over datasets.
@@ -136,6 +140,27 @@ def _verdict(test: PairedT, p: float | None, column: Column | None) -> str:
 def by_reference(
     board: Board, test: Callable[[Board, str, str], tuple[Comparison, ...]], correction: str
 ) -> dict[str, tuple[Comparison, ...]]:
-    """`comparisons` or `overall` for every row that can be a reference."""
-    tests = {row.id: test(board, row.id, correction) for row in board.rows if not row.context}
+    """`comparisons` or `overall` for every row that can be a reference (`references`)."""
+    number = len(board.dataset_pairs) if test is overall else _number_of_tests(board)
+    tests = {row: test(board, row, correction) for row in _references(board, number)}
     return {reference: against for reference, against in tests.items() if against}
+
+
+def references(board: Board) -> list[str]:
+    """The rows that a reader can choose as reference: all that compete, of a large board one.
+
+    The tests of all pairs of a hundred methods in ten columns would take tens of megabytes.
+    """
+    return _references(board, _number_of_tests(board))
+
+
+def _references(board: Board, number: int) -> list[str]:
+    competing = [row.id for row in board.rows if not row.context]
+    if number <= MOST_TESTS:
+        return competing
+    return [row for row in competing if row == board.reference]
+
+
+def _number_of_tests(board: Board) -> int:
+    """Of every ordered pair of rows in every column."""
+    return sum(map(len, board.pairs))

@@ -17,7 +17,7 @@ from benchmark.text import visible
 from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
-from leaderboard.comparisons import Comparison, by_reference, comparisons, overall
+from leaderboard.comparisons import Comparison, by_reference, comparisons, overall, references
 from leaderboard.costs.pareto import CostAxis, cost_axes
 from leaderboard.curves import curves
 from leaderboard.evaluations.scatter import Scatter
@@ -49,7 +49,8 @@ def board_data(
 ) -> dict[str, Any]:
     """Everything about the leaderboard as JSON-able values.
 
-    Holds the tests against every row as reference, so that the page can switch between them.
+    Holds the tests against every row as reference (of a large board against the declared one, see
+    `leaderboard.comparisons.references`), so that the page can switch between them.
 
     Args:
         gallery: examples, the entries of `leaderboard.pictures.gallery.Gallery`.
@@ -127,7 +128,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "cost_axes": [_cost_axis(axis) for axis in cost_axes(board, leaderboard.costs)],
         "ranked": list(board.ranked),
         "rank_title": rank_title(board),
-        "notes": fixed_notes(board),
+        "notes": [*fixed_notes(board), *_limit_notes(board)],
         "reference_notes": _reference_notes(board, leaderboard.correction),
         **(_evaluation(board) if board.is_evaluation else {}),
     }
@@ -140,9 +141,19 @@ def _cost_axis(axis: CostAxis) -> dict[str, Any]:
 
 def _reference_notes(board: Board, correction: str) -> dict[str, list[str]]:
     """Row → what is said about the tests against it, for every row that can be the reference."""
-    competing = [row.id for row in board.rows if not row.context]
-    notes = {row: reference_notes(board, row, correction) for row in competing}
+    notes = {row: reference_notes(board, row, correction) for row in references(board)}
     return {row: texts for row, texts in notes.items() if texts}
+
+
+def _limit_notes(board: Board) -> list[str]:
+    """What is said where not every row can be the reference."""
+    competing = [row for row in board.rows if not row.context]
+    if len(references(board)) == len(competing):
+        return []
+    return [
+        f"With {len(competing)} rows only the declared reference can be chosen here: tests against "
+        "all of them would make the page too large. Declare another one by --reference."
+    ]
 
 
 def _evaluation(board: Board) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from leaderboard.comparisons import by_reference, comparisons, overall
+from leaderboard.comparisons import by_reference, comparisons, overall, references
+from leaderboard.data import board_data
 from leaderboard.tables.markdown import to_markdown
 
 
@@ -141,6 +142,29 @@ def test_every_row_can_be_the_reference(board):
     assert tests["mae"] == comparisons(board, "mae")
     ours = found(tests["vasomim"])["mae", "arcade_v/dsc"].test.difference
     assert ours == -found(tests["mae"])["vasomim", "arcade_v/dsc"].test.difference
+
+
+def test_of_a_large_board_only_the_declared_row_is_a_reference(build, make_run, monkeypatch):
+    """Three rows in two columns have twelve tests, over two datasets six."""
+    records = [
+        make_run(method, dataset, seed, dsc=70.0 + seed * shift)
+        for shift, method in enumerate(("mae", "simmim", "vasomim"), 1)
+        for dataset in ("arcade_v", "xcav")
+        for seed in range(3)
+    ]
+    leaderboard = build(records)
+    (board,) = leaderboard.boards
+    monkeypatch.setattr("leaderboard.comparisons.MOST_TESTS", 12)
+    full = board_data(leaderboard)["boards"][0]
+    assert set(full["comparisons"]) == set(full["reference_notes"]) == {"mae", "simmim", "vasomim"}
+    monkeypatch.setattr("leaderboard.comparisons.MOST_TESTS", 11)
+    assert references(board) == ["mae"]
+    data = board_data(leaderboard)["boards"][0]
+    assert data["comparisons"] == {"mae": full["comparisons"]["mae"]}
+    assert data["overall"] == full["overall"]
+    assert set(data["reference_notes"]) == {"mae"}
+    assert len(data["notes"]) == len(full["notes"]) + 1
+    assert "only the declared reference can be chosen" in data["notes"][-1]
 
 
 def test_a_reference_without_results_has_no_tests(board):
