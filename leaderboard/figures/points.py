@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ from leaderboard.figures.text import shorten
 
 _LEFT, _ABOVE, _BELOW = 12.0, 6.0, 9.5  # mm around the axes
 _ROW = NARROW + 0.1  # mm, of the list
+_STEP = {"color": ACCENT, "linewidth": 0.8, "zorder": 1.8, "gid": "step"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class PointPlot:
         x_label, y_label, heading: as printed.
         note: below the plot.
         looks: of the points, as keywords of matplotlib; empty for the usual one.
-        lines: ends of horizontal and vertical lines between points.
+        lines: ends of horizontal and vertical lines, which no name may cover.
+        line_look: of the lines, as keywords of matplotlib.
         prepare: sets scales and directions of the axes.
     """
 
@@ -54,6 +56,7 @@ class PointPlot:
     note: str = ""
     looks: Sequence[Mapping[str, Any]] = ()
     lines: Sequence[tuple[tuple[float, float], tuple[float, float]]] = ()
+    line_look: Mapping[str, Any] = field(default_factory=lambda: _STEP)
     prepare: Callable[[Axes], None] | None = None
 
 
@@ -95,7 +98,7 @@ def _draw(plot: PointPlot, note: Sequence[str], width: float, below: float) -> t
     down = used - 2 * MARGIN - _ABOVE - _BELOW - _ROW * len(note)
     axis = add_axes(figure, MARGIN + _LEFT, MARGIN + _ABOVE, across, down)
     for ends in plot.lines:
-        axis.plot(*zip(*ends), color=ACCENT, linewidth=0.8, zorder=1.8, gid="step")
+        axis.plot(*zip(*ends), **plot.line_look)
     looks = plot.looks or [{"color": BETTER}] * len(plot.points)
     for (x, y), name, look in zip(plot.points, plot.ids, looks):
         axis.plot(x, y, marker="o", linestyle="", gid=name, **look)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.errors import InputError
 from leaderboard.figures.points import PointPlot, draw_points
 from leaderboard.figures.style import MUTED
 from leaderboard.statistics import p_text
+
+_BAR = {"color": MUTED, "linewidth": 0.6, "zorder": 1, "gid": "bar"}
 
 
 def choose_scatter(data: dict[str, Any]) -> dict[str, Any]:
@@ -38,12 +39,11 @@ def draw_scatter(scatter: dict[str, Any], width: float) -> list[Figure]:
     if test["p"] is not None:
         words = f"Spearman's ρ = {test['rho']:.2f}, {p_text(test['p'])}, "
 
-    def add_bars(axis: Axes) -> None:
-        for point in points:
-            bars = {"xerr": point.get("frozen_std"), "yerr": point.get("fine_tuned_std")}
-            look = {"fmt": "none", "ecolor": MUTED, "elinewidth": 0.6, "zorder": 1}
-            axis.errorbar(point["frozen"], point["fine_tuned"], **bars, **look)
-
+    bars = []
+    for point in points:
+        x, y = point["frozen"], point["fine_tuned"]
+        wide, high = point.get("frozen_std") or 0.0, point.get("fine_tuned_std") or 0.0
+        bars += [((x - wide, y), (x + wide, y)), ((x, y - high), (x, y + high))]
     plot = PointPlot(
         points=[(point["frozen"], point["fine_tuned"]) for point in points],
         titles=[point["title"] for point in points],
@@ -52,6 +52,7 @@ def draw_scatter(scatter: dict[str, Any], width: float) -> list[Figure]:
         y_label=f"{metric}, fine-tuned{unit}",
         heading=f"{words}n = {test['n']} methods",
         note=f"mean over {', '.join(scatter['datasets'])}",
-        prepare=add_bars,
+        lines=bars,
+        line_look=_BAR,
     )
     return draw_points(plot, width)

@@ -260,5 +260,7 @@ def _key(heat_map: _Map, correction: str, words: str, width: float) -> Key:
     if any(p is None for _, p in heat_map.entries.values()):
         shown.append(("test not defined ( · )", "#ffffff"))
     handles = [Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.3) for _, colour in shown]
-    title = f"p ({correction}); {words.format(other=heat_map.other)}"
+    # Pairs: either direction is in the family of its own column.
+    family = " per column" if heat_map.other == "column" and correction != "uncorrected" else ""
+    title = f"p ({correction}{family}); {words.format(other=heat_map.other)}"
     return Key(handles, [text for text, _ in shown], width, title)

@@ -12,6 +12,12 @@ function verdictOf(test) {
   return VERDICTS.get(test.verdict) || { mark: "·", name: "undefined" };
 }
 
+/** The verdict on a row in a sentence: "better than MAE", "no test against MAE: other settings". */
+function verdictWords({ verdict }, reference) {
+  if (!VERDICTS.has(verdict)) return `no test against ${reference}: ${verdict}`;
+  return `${verdict} ${verdict === "not separable" ? "from" : "than"} ${reference}`;
+}
+
 /** A pill with the verdict; an undefined test says why it is undefined. */
 function verdictPill(test) {
   const { mark, name } = verdictOf(test);

@@ -47,20 +47,30 @@ function scatterPlot(scatter, width, popover) {
   ];
   const axes = [withUnit(`${metric}, frozen, linear`, unit), withUnit("fine-tuned", unit)];
   parts.push(text((left + right) / 2, height - 6, axes[0], "tick", "middle"));
-  parts.push(text(left + 6, top + 10, `${metric}, ${axes[1]}`, "tick"));
-  // Labels of close points must not overlap: they move apart, and a thin line leads to each.
-  const heights = spread(points.map((point) => y(point.fine_tuned)), 13, bottom);
-  points.forEach((point, index) => {
-    const [px, py] = [x(point.frozen), y(point.fine_tuned)];
-    const dot = svg("circle", { cx: px, cy: py, r: 4, class: "dot" });
+  const above = `${metric}, ${axes[1]}`;
+  parts.push(text(left + 6, top + 10, above, "tick"));
+  const bars = points.map((point) => {
     const [wide, high] = [point.frozen_std ?? 0, point.fine_tuned_std ?? 0];
-    const bars = [
-      line(x(point.frozen - wide), py, x(point.frozen + wide), py, "leader"),
-      line(px, y(point.fine_tuned - high), px, y(point.fine_tuned + high), "leader"),
+    const [px, py] = [x(point.frozen), y(point.fine_tuned)];
+    return [
+      [x(point.frozen - wide), py, x(point.frozen + wide), py],
+      [px, y(point.fine_tuned + high), px, y(point.fine_tuned - high)],
     ];
-    const name = nameText(px + 9, heights[index] + 4, point.title, 18, "label");
-    const leader = line(px, py, px + 7, heights[index], "leader");
-    const group = svg("g", { class: "method", "data-method": point.method }, leader, ...bars, dot, name);
+  });
+  const labels = points.map(({ frozen, fine_tuned: tuned, title }) => {
+    return { x: x(frozen), y: y(tuned), width: labelWidth(shorten(title, 18), false) };
+  });
+  const covered = bars.flat().map(([x1, y1, x2, y2]) => [x1 - 1, y1 - 1, x2 + 1, y2 + 1]);
+  const heading = [left, top - 2, left + 8 + labelWidth(above, false), top + 14];
+  const places = placeLabels(labels, [left + 2, top, width, bottom], [...covered, heading]);
+  points.forEach((point, index) => {
+    const [px, py] = [labels[index].x, labels[index].y];
+    const dot = svg("circle", { cx: px, cy: py, r: 4, class: "dot" });
+    const { left: start, middle, leader } = places[index] ?? { left: px + 9, middle: py };
+    const name = nameText(start, middle + 4, point.title, 18, "label");
+    const lines = [...bars[index], ...(leader ? [[px, py, ...leader]] : [])];
+    const drawn = lines.map((ends) => line(...ends, "leader"));
+    const group = svg("g", { class: "method", "data-method": point.method }, ...drawn, dot, name);
     const facts = [
       el("h3", { text: point.title }),
       el(

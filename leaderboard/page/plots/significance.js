@@ -34,6 +34,8 @@ function testsTable(name, titleOf, { key, head }) {
 
 const NO_REFERENCE = "The declared reference has no results here: choose one above the table.";
 
+const incomplete = (title) => `No tests: ${title} has no result in some of the columns.`;
+
 const OVERALL_HINT =
   "Paired t-test of two complete rows over datasets, of each the mean of its columns in percent: " +
   "is an advantage consistent over datasets? Beside it the papers' test over columns, without a " +
@@ -49,7 +51,8 @@ function overallSection(board) {
       const reference = board.referenceOf(state);
       const visible = new Set(board.visible(state).map((row) => row.id));
       if (!reference) return table.none();
-      const tests = board.overalls.get(reference.id) || [];
+      if (!board.overalls.has(reference.id)) return table.none(incomplete(board.label(reference)));
+      const tests = board.overalls.get(reference.id);
       table.show(tests.filter((test) => visible.has(test.row)), reference.id);
     },
   };
@@ -71,7 +74,7 @@ function combinedSection(board, boards, combined) {
       const same = (id) => id === reference?.id || titleOf(id) === reference?.title;
       const id = [...tests.keys()].find(same);
       if (id) table.show(tests.get(id), id);
-      else if (reference) table.none(`${board.label(reference)} is not complete in all of them.`);
+      else if (reference) table.none(incomplete(board.label(reference)));
       else table.none();
     },
   };

@@ -33,8 +33,10 @@ function imageFacts(images, correction) {
   if (images.difference === null) return [el("p", { text: `Per image: ${images.note || NONE}` })];
   const { difference, ci_low: low, ci_high: high, n_images: n, n_clusters: clusters } = images;
   const sizes = clusters ? `${n} in ${count(clusters, "patient")}` : `${n}`;
+  const unit = clusters ? "patients" : "images";
   return [
     el("h4", { text: "Per image" }),
+    el("p", { class: "hint", text: `Would it hold on other ${unit}? Scores are averaged over seeds.` }),
     el(
       "dl",
       { class: "facts" },
@@ -102,7 +104,7 @@ function rankFacts(board, row) {
       "dl",
       { class: "facts" },
       ...fact("Mean ± std", plusMinus(rank.mean, rank.std)),
-      ...fact("95 % interval", interval(rank.low, rank.high, fixed, 1)),
+      ...fact("95 % over datasets", interval(rank.low, rank.high, fixed, 1)),
     ),
   ];
 }

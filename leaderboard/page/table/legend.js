@@ -62,7 +62,7 @@ function makeLegend(board) {
         ["▲", "▲", `better than ${against} (${board.correction.name})`, "mark better"],
         ["▼", "▼", `worse than ${against} (${board.correction.name})`, "mark worse"],
         ["≈", "≈", `not separable from ${against}`, "mark same"],
-        ["·", "·", `test against ${against} undefined`, "mark undefined"],
+        ["·", "·", `no test against ${against}: its cell says why`, "mark undefined"],
       ];
       const signs = shownSigns(board, state);
       const shown = items.filter(([sign]) => signs.has(sign));

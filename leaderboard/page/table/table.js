@@ -9,7 +9,7 @@ function cellText(board, index, cell, test, reference) {
   if (cell.tier === 1 && cell.place > 1) words.push("not separable from the best");
   if (cell.leakage) words.push(`known leakage: ${cell.leakage}`);
   if (cell.skipped_steps) words.push(count(cell.skipped_steps, "skipped step"));
-  if (test) words.push(`${test.verdict} against ${board.label(reference)}`);
+  if (test) words.push(verdictWords(test, board.label(reference)));
   return words.join(", ");
 }
 

@@ -7,6 +7,8 @@ import itertools
 
 import pytest
 from figure_faults import drawn
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from benchmark.errors import InputError
 from leaderboard.data import board_data
@@ -24,6 +26,7 @@ def test_every_method_is_a_point(evaluated):
     points = {
         line.get_gid().removeprefix("method:"): (line.get_xdata()[0], line.get_ydata()[0])
         for line in axis.lines
+        if line.get_gid() != "bar"
     }
     scatter = evaluated["overview"]["scatter"]
     assert points == {p["method"]: (p["frozen"], p["fine_tuned"]) for p in scatter["points"]}
@@ -45,6 +48,23 @@ def test_names_of_close_points_do_not_cover_each_other(evaluated):
     names = [text.get_text() for text in axis.texts]
     assert {f"Method {n}" for n in range(6)} <= set(names)
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("width", [88, 180])
+def test_names_do_not_lie_over_the_bars(evaluated, width):
+    overview = copy.deepcopy(evaluated["overview"])
+    overview["scatter"]["points"] = [
+        {"method": f"m{n}", "title": f"Method {n}", "frozen": 60.0 + n, "fine_tuned": 70.0 + n}
+        | {"frozen_std": 0.5 + n / 5, "fine_tuned_std": 0.3}
+        for n in range(6)
+    ]
+    (axis,) = drawn("frozen", {**evaluated, "overview": overview}, Choice(width=width)).axes
+    bars = [Bbox(line.get_xydata()) for line in axis.lines if line.get_gid() == "bar"]
+    assert len(bars) == 12
+    assert bars[2].intervalx == pytest.approx((60.3, 61.7))
+    shown = [axis.transData.transform_bbox(bar).padded(0.5) for bar in bars]
+    names = [Text.get_window_extent(text) for text in axis.texts]
+    assert not any(name.overlaps(bar) for name in names for bar in shown)
 
 
 def test_without_both_scores_there_is_no_scatter(data):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from leaderboard.build import build_leaderboard
 from leaderboard.data import board_data
 
 pytestmark = pytest.mark.page
+
+AXES = (("x", "width"), ("y", "height"))
 
 
 def texts(panel: Any, selector: str) -> list[str]:
@@ -89,3 +92,25 @@ def test_frozen_features_alone(visit, make_run):
     page = visit().open(board_data(build_leaderboard(records, "mae", "journal")))
     assert page.locator("#panel-overview").is_visible()
     assert "MAE" in page.locator("#head").inner_text()
+
+
+def test_names_in_the_scatter_do_not_lie_over_the_bars(visit, evaluated):
+    data = copy.deepcopy(evaluated)
+    data["overview"]["scatter"]["points"] = [
+        {"method": f"m{n}", "title": f"Method {n}", "frozen": 60.0 + n, "fine_tuned": 70.0 + n}
+        | {"frozen_std": 0.5 + n / 5, "fine_tuned_std": 0.3}
+        for n in range(6)
+    ]
+    page = visit().open(data, "board=overview")
+    card = page.locator("#overview-1")
+    card.locator("[data-method]").first.wait_for()
+    names = [name.bounding_box() for name in card.locator("text.label").all()]
+    bars = [bar.bounding_box() for bar in card.locator("line.leader").all()]
+    assert (len(names), len(bars) >= 12) == (6, True)
+
+    def overlap(a, b):
+        return all(a[at] < b[at] + b[size] and b[at] < a[at] + a[size] for at, size in AXES)
+
+    # Letters are lower than their boxes.
+    inner = [{**box, "y": box["y"] + 3, "height": box["height"] - 6} for box in names]
+    assert not any(overlap(name, bar) for name in inner for bar in bars)

@@ -193,3 +193,21 @@ def test_a_filter_of_another_board_hides_nothing(visit, example):
     page = visit().open(example, "board=denoising&family=Nobody&data=Nothing&origin=elsewhere")
     rows = len(example["boards"][2]["rows"])
     assert page.locator("#denoising-table tbody tr:visible").count() == rows
+
+
+def test_an_incomplete_reference_has_no_overall_tests_and_says_why(visit, example):
+    page = visit().open(example, "ref=incomplete")
+    text = page.locator("#segmentation-overall").inner_text()
+    assert f"No tests: {by_id(example['boards'][0])['incomplete']['title']} has no result" in text
+
+
+def test_verdicts_in_a_sentence(visit, example):
+    page = visit().open(example)
+    verdicts = ["better", "worse", "not separable", "other settings"]
+    words = page.evaluate("v => v.map((verdict) => verdictWords({ verdict }, 'MAE'))", verdicts)
+    assert words == [
+        "better than MAE",
+        "worse than MAE",
+        "not separable from MAE",
+        "no test against MAE: other settings",
+    ]
