@@ -90,8 +90,8 @@ class Board {
   }
 
   column(index) {
-    const column = this.columns[index];
-    return `${column.dataset_title} ${column.label}`;
+    const { dataset_title: title, label, score } = this.columns[index];
+    return score === false && this.group !== "evaluations" ? label : `${title} ${label}`;
   }
 
   /** Test of a row against a reference in one column; undefined where there is none. */

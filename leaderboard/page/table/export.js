@@ -21,8 +21,8 @@ function shownGrid(board, state) {
   const rows = board.sorted(state).filter((row) => visible.has(row));
   const score = (row, index) => {
     const cell = row.cells[index];
-    if (!cell) return { mean: "", std: "", place: 0, signs: "" };
-    const { digits } = board.columns[index];
+    const { digits, score: scored } = board.columns[index];
+    if (!cell) return { mean: "", std: "", place: 0, signs: "", none: scored === false ? NONE : "" };
     const { rank, par, warning } = signsOf(cell, Boolean(state.ranks));
     return {
       mean: ascii(fixed(cell.mean, digits)),
@@ -82,7 +82,8 @@ function csvCell(text, isNumber = false) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-function scoreText({ mean, std }) {
+function scoreText({ mean, std, none }) {
+  if (none) return none;
   return std ? `${mean} ± ${std}` : mean;
 }
 
@@ -150,7 +151,7 @@ function exportNotes(board, state, data, grid) {
       "ranks and marks are over all of them.",
     ...(reference ? [`Reference of the tests: ${board.label(reference)}.`] : []),
     ...notesFor(signs, data.notes || []).filter((note) => /^(\[k\]|[†‡§]|Bold)/.test(note)),
-    ...notesFor(signs, board.notes || []).filter((note) => /^[‡§]/.test(note)),
+    ...notesFor(signs, board.notes || []).filter((note) => /^([‡§]|Rows differ)/.test(note)),
   ];
 }
 

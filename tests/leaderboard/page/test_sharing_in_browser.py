@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmark.method_cards import read_method_cards
+from benchmark.method_costs import MethodCosts
 from leaderboard.build import build_leaderboard
 from leaderboard.data import board_data
 from leaderboard.published import read_tables
@@ -72,6 +73,22 @@ def test_the_table_is_copied_as_the_markdown_file_has_it(visit, leaderboard):
     assert "protocol journal, newest record 2025-01-02" in notes
     for note in ("[k] is the rank", "† marks", "‡ Known leakage", "Bold is the best"):
         assert f"\n- {note}" in notes
+
+
+def test_costs_and_other_settings_are_copied_as_the_markdown_file_has_them(visit, make_run):
+    records = [
+        make_run(method, "xcav", seed, dsc=70.0 + seed**2 + (method == "mae"), config=config)
+        for method, config in (("mae", {"epochs": 1}), ("vasomim", {"epochs": 2}))
+        for seed in range(3)
+    ]
+    costs = {"mae": MethodCosts(*6 * [85_798_656]), "vasomim": MethodCosts(network=85_798_656)}
+    board = build_leaderboard(records, "mae", "journal", costs=costs)
+    lines = copied(open_board(visit, board_data(board), "ranks=1"), "md").splitlines()
+    printed = to_markdown(board).split("## Segmentation\n\n")[1].split("\n\n")[0].splitlines()
+    assert "Parameters, M" in printed[0]
+    assert " — |" in printed[-1] + printed[-2]
+    assert lines[: len(printed)] == printed
+    assert any(line.startswith("- Rows differ in settings") for line in lines)
 
 
 def test_only_what_is_shown_is_copied(visit, leaderboard):
