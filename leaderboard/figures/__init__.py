@@ -96,7 +96,12 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Fig
             lambda b: b.get("cost_axes") and any(c.get("score", True) for c in b["columns"]),
             "costs that differ",
         ),
-        "pairs": (significance.draw_pairs, lambda b: b["overall"], "tests over datasets"),
+        "pairs": (
+            significance.draw_pairs,
+            # A large board has those against one reference only.
+            lambda b: len(b["overall"]) > 1,
+            "tests over datasets of all pairs of rows",
+        ),
     }
     with style.house_style():
         if kind == "curves":

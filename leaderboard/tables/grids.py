@@ -10,6 +10,7 @@ from benchmark.results import RunRecord
 from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
+from leaderboard.comparable import WARNINGS
 from leaderboard.comparisons import Comparison, comparisons, overall
 from leaderboard.costs.values import CostRow, cost_values
 from leaderboard.evaluations.details import Detail
@@ -221,11 +222,14 @@ def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str
         interval = _interval(test.ci_low, test.ci_high, digits)
         texts += [str(test.n), difference_text(test.difference, digits), interval, _p(test.p)]
         texts += [_p(comparison.p_used(correction))] if adjusted else []
+        verdict = len(texts)
         texts += [comparison.verdict]
         texts += _per_image(comparison, correction) if over_images else []
         if (columns := comparison.over_columns) is not None:
             texts += [str(columns.n), _p(columns.p)]
-        return tuple(map(Entry, texts))
+        entries = [*map(Entry, texts)]
+        entries[verdict] = Entry(comparison.verdict, suffix=_warnings(board, comparison))
+        return tuple(entries)
 
     header = ["Method", *(("Dataset", "Metric") if by_column else ())]
     n_text = len(header)
@@ -236,6 +240,20 @@ def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str
     header += ["Columns", "p over columns"] if over_columns else []
     heading = f"{what} against {reference.title}" if reference else what
     return Grid(heading, tuple(header), n_text, tuple(map(line, tests)))
+
+
+def _warnings(board: Board, comparison: Comparison) -> str:
+    """The marks of the scores of both rows that a test is about."""
+    rows = [row for row in (comparison.row, board.row(board.reference)) if row is not None]
+    found = {
+        mark
+        for row in rows
+        for column, cell in zip(board.columns, row.cells)
+        if cell and cell.conditions
+        if column == comparison.column or (comparison.column is None and column.unit == "%")
+        for mark in cell.conditions.marks
+    }
+    return "".join(mark for mark in WARNINGS if mark in found)
 
 
 def _per_image(comparison: Comparison, correction: str) -> list[str]:

@@ -8,6 +8,7 @@ from benchmark.errors import InputError
 from leaderboard.comparable import difference_words, setting_differences, without_leakage
 from leaderboard.comparisons import comparisons, overall
 from leaderboard.data import board_data
+from leaderboard.tables.grids import sections
 from leaderboard.tables.latex import to_latex
 from leaderboard.tables.long_format import to_csv
 from leaderboard.tables.markdown import to_markdown
@@ -121,6 +122,31 @@ def test_known_leakage_and_skipped_steps_are_marked_in_every_format(build, runs)
     cells = {r["id"]: r["cells"] for r in board_data(leaderboard)["boards"][0]["rows"]}
     assert cells["vasomim"][1]["leakage"] == "3 identical, 12 near-duplicate, 1 shared patients"
     assert (cells["vasomim"][0]["skipped_steps"], cells["mae"][0]["leakage"]) == (6, "")
+
+
+def test_tests_of_marked_scores_are_marked(build, runs):
+    """Of either row, in its column; the overall test is about all of them."""
+    leak = {"report_hash": "h", "exact": 3, "similar": 0, "groups": 0}
+    records = runs("vasomim", 70.0, datasets=("xcav",), leakage=leak)
+    records += runs("vasomim", 70.0, datasets=("arcade_v",)) + runs("simmim", 65.0)
+    records += runs("mae", 60.0, datasets=("xcav",))
+    records += runs("mae", 60.0, datasets=("arcade_v",), skipped_steps=2)
+    signs = {}
+    for section in sections(build(records)):
+        for grid in section.grids:
+            if "Verdict" in grid.header:
+                place = grid.header.index("Verdict")
+                for row in grid.rows:
+                    key = tuple(entry.text for entry in row[: min(grid.n_text, 2)])
+                    signs[key] = row[place].suffix
+    assert signs == {
+        ("VasoMIM", "ARCADE-V"): "§",
+        ("VasoMIM", "XCAV"): "‡",
+        ("SimMIM", "ARCADE-V"): "§",
+        ("SimMIM", "XCAV"): "",
+        ("VasoMIM",): "‡§",
+        ("SimMIM",): "§",
+    }
 
 
 def test_scores_with_known_leakage_can_be_skipped(runs):

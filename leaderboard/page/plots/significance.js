@@ -1,8 +1,22 @@
 "use strict";
 // Tests over datasets: each row against the reference, and the critical-difference diagram.
 
-/** Tests of rows against one reference, one line each; `titleOf` maps a row id to its title. */
-function testsTable(name, titleOf, { key, head }) {
+/** The marks of the scores in percent of two rows, which a test over datasets is about. */
+function pairWarnings(boards, ids) {
+  const cells = boards.flatMap(({ row, columns }) => {
+    const used = (cell, index) => cell && columns[index].unit === "%";
+    return ids.flatMap((id) => row.get(id)?.cells.filter(used) ?? []);
+  });
+  const marks = new Set(cells.flatMap((cell) => [...signsOf(cell).warning]));
+  const text = [...WARNINGS.keys()].filter((mark) => marks.has(mark)).join("");
+  return text && el("span", { text: ` ${text}`, title: warningWords(cells) });
+}
+
+/**
+ * Tests of rows of some boards against one reference, one line each; `titleOf` maps a row id to its
+ * title.
+ */
+function testsTable(name, boards, titleOf, { key, head }) {
   const heads = [
     ...["Method", "Datasets", "Difference", "95 % CI", "p", ...(head ? [head] : [])],
     ...["Verdict", "Columns", "p over columns"],
@@ -19,7 +33,7 @@ function testsTable(name, titleOf, { key, head }) {
         interval(test.ci_low, test.ci_high, signed),
         pValue(test.p),
         ...(head ? [pValue(test[key])] : []),
-        verdictPill(test),
+        el("span", {}, verdictPill(test), pairWarnings(boards, [test.row, reference])),
         `${test.over_columns.n}`,
         pValue(test.over_columns.p),
       ]);
@@ -44,7 +58,7 @@ const OVERALL_HINT =
 /** The tests of a board over its datasets; filters and the reference are those of the table. */
 function overallSection(board) {
   const titleOf = (id) => (board.row.has(id) ? board.label(board.row.get(id)) : id);
-  const table = testsTable("Overall tests", titleOf, board.correction);
+  const table = testsTable("Overall tests", [board], titleOf, board.correction);
   return {
     node: section(`${board.id}-overall`, "Overall tests", OVERALL_HINT, table.node),
     refresh(state) {
@@ -63,7 +77,8 @@ function combinedSection(board, boards, combined) {
   const titles = new Map(boards.flatMap((one) => one.rows.map((row) => [row.id, row.title])));
   // The id of a published row joined from several tables ends with its title.
   const titleOf = (id) => titles.get(id) ?? id.replace(/^published:[^:]*:/, "");
-  const table = testsTable(combined.title, titleOf, board.correction);
+  const main = boards.filter((one) => !one.group);
+  const table = testsTable(combined.title, main, titleOf, board.correction);
   const tests = new Map(Object.entries(combined.overall));
   const lead = `Overall tests over ${count(combined.columns.length, "column")} of several tasks.`;
   const node = section(`${board.id}-combined`, combined.title, lead, table.node);

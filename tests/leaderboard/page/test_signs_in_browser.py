@@ -22,6 +22,18 @@ def with_cells(example: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {**example, "boards": boards}
 
 
+@pytest.mark.parametrize(("fields", "mark"), [({"leakage": "3 identical"}, " ‡"), ({}, "")])
+def test_overall_tests_of_marked_scores_are_marked(visit, example, fields, mark):
+    data = with_cells(example, **fields)
+    leaked = data["boards"][0]["rows"][0]["title"]
+    page = visit().open(data)
+    rows = page.locator("#segmentation-overall tbody tr")
+    verdicts = {r.locator("th, td").first.inner_text(): r.inner_text() for r in rows.all()}
+    assert len(verdicts) > 3
+    for title, text in verdicts.items():
+        assert ("‡" in text) is (bool(mark) and title == leaked)
+
+
 def test_numbers_round_as_in_the_other_formats(visit, example):
     """Ties too: ranks end in 0.125, and so do p-values of sign-flip tests."""
     page = visit().open(example)
