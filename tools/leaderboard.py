@@ -138,14 +138,23 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "compare": (*RUNS_ONLY, "reference", "write"),
         "assets": ("page_limit",),
     }
+    # A limit of 0 is one.
+    given = {
+        key for key, value in vars(options).items() if value is not None and value is not False
+    }
     for mode, names in unused.items():
-        for name in names if getattr(options, mode) else ():
-            if getattr(options, name):
+        for name in names if mode in given else ():
+            if name in given:
                 parser.error(f"--{name.replace('_', '-')} has no effect with --{mode}: drop it")
     known = COMPARED if options.compare else FORMATS
     options.format = options.format or known
     if other := [name for name in options.format if name not in known]:
         parser.error(f"--format {other[0]}: --compare writes {' and '.join(known)}")
+    pictured = {"assets": {"html", "json"}, "page_limit": {"html"}}
+    for name, formats in pictured.items():
+        if name in given and not formats & set(options.format):
+            needed = " or ".join(sorted(formats))
+            parser.error(f"--{name.replace('_', '-')} needs {needed} in --format")
     return options
 
 

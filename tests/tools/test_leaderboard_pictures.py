@@ -75,6 +75,9 @@ def test_a_page_stays_below_its_limit_and_says_what_it_lacks(call, results, tmp_
     ("options", "message"),
     [
         (["--assets", "--page-limit", "3"], "--page-limit has no effect with --assets"),
+        (["--assets", "--page-limit", "0"], "--page-limit has no effect with --assets"),
+        (["--assets", "--format", "md", "tex"], "--assets needs html or json in --format"),
+        (["--page-limit", "3", "--format", "json"], "--page-limit needs html in --format"),
         (["--published", "--assets"], "--assets has no effect with --published"),
         (["--page-limit", "-1"], "--page-limit"),
         (["--page-limit", "nan"], "--page-limit"),
