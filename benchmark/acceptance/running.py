@@ -162,8 +162,11 @@ def _run(part: Part, out: Path, device: str, gpus: int, scratch: str) -> Outcome
     seconds = time.monotonic() - start
     findings = _read(found)
     if not state:
-        state = "passed" if code == 0 and all(f.reached for f in findings) else "failed"
-        reason = f"exit code {code}, see {log}" if code else ""
+        # A part that measured nothing has shown nothing.
+        passed = code == 0 and findings and all(finding.reached for finding in findings)
+        state = "passed" if passed else "failed"
+        missing = "" if findings else f"nothing was measured, see {log}"
+        reason = f"exit code {code}, see {log}" if code else missing
     return Outcome(part.name, part.title, state, seconds, reason, findings)
 
 

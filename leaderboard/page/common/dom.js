@@ -38,6 +38,11 @@ function fact(term, value) {
   return [el("dt", { text: term }), el("dd", {}, value)];
 }
 
+/** What `fact` returns, of several facts, as a list. */
+function factList(...facts) {
+  return el("dl", { class: "facts" }, ...facts);
+}
+
 function quietButton(text, onclick, props = {}) {
   return el("button", { class: "quiet", type: "button", text, onclick, ...props });
 }

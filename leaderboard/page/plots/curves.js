@@ -56,7 +56,7 @@ function curveLine(curve, entry, points, x, y, popover) {
       ...fact(withUnit("Mean ± std", curve.unit), plusMinus(point.mean, point.std)),
       ...fact("Seeds", `n = ${point.n}`),
     ];
-    const facts = [el("h3", { text: entry.title }), el("dl", { class: "facts" }, ...rows)];
+    const facts = [el("h3", { text: entry.title }), factList(...rows)];
     mark.addEventListener("pointerenter", () => popover.show(mark, facts));
     mark.addEventListener("pointerleave", () => popover.hideSoon());
     group.append(mark);

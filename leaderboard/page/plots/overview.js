@@ -73,9 +73,7 @@ function scatterPlot(scatter, width, popover) {
     const group = svg("g", { class: "method", "data-method": point.method }, ...drawn, dot, name);
     const facts = [
       el("h3", { text: point.title }),
-      el(
-        "dl",
-        { class: "facts" },
+      factList(
         ...fact(withUnit("Frozen, linear", unit), plusMinus(point.frozen, point.frozen_std)),
         ...fact(withUnit("Fine-tuned", unit), plusMinus(point.fine_tuned, point.fine_tuned_std)),
       ),

@@ -129,9 +129,7 @@ function paretoFacts(board, point, axis, score) {
   const [low, high] = score.id === RANK ? [cell.low, cell.high] : [cell.ci_low, cell.ci_high];
   return [
     el("h3", { text: board.label(row) }),
-    el(
-      "dl",
-      { class: "facts" },
+    factList(
       ...fact(withUnit(axis.title, axis.unit), fixed(point.cost, axis.digits)),
       ...fact(withUnit(score.title, score.unit), plusMinus(cell.mean, cell.std, score.digits)),
       ...fact("95 % interval", interval(low, high, fixed, score.digits)),

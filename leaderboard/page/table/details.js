@@ -25,9 +25,7 @@ function encoderText(encoder) {
 function runFacts(run) {
   const known = (value, unit, digits) =>
     value === null || value === undefined ? "" : `${fixed(value, digits)} ${unit}`;
-  return el(
-    "dl",
-    { class: "facts" },
+  return factList(
     ...fact("Finished", run.finished),
     ...fact("Device", run.device),
     ...fact("Wall time", duration(run.wall_time_s)),
@@ -95,9 +93,7 @@ class Details {
 
   rowFacts(row) {
     const { paper, code, licence } = methodLinks(this.data, row);
-    return el(
-      "dl",
-      { class: "facts" },
+    return factList(
       ...fact("Family", row.family),
       ...fact("Pre-training data", row.pretraining),
       ...fact("Paper", paper),

@@ -16,9 +16,7 @@ function testFacts(test, reference, digits, correction) {
   return [
     el("h4", {}, "Against ", el("b", { text: reference })),
     el("p", {}, verdictPill(test)),
-    el(
-      "dl",
-      { class: "facts" },
+    factList(
       ...fact(
         "Difference",
         `${signed(difference, digits)} ${interval(low, high, signed, digits)}`,
@@ -37,9 +35,7 @@ function imageFacts(images, correction) {
   return [
     el("h4", { text: "Per image" }),
     el("p", { class: "hint", text: `Would it hold on other ${unit}? Scores are averaged over seeds.` }),
-    el(
-      "dl",
-      { class: "facts" },
+    factList(
       ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
       ...pFacts(images, correction),
       ...fact("Images", sizes),
@@ -73,9 +69,7 @@ function cellFacts(board, row, index, reference) {
   return [
     el("h3", { text: board.label(row) }),
     el("p", { class: "hint", text: what }),
-    el(
-      "dl",
-      { class: "facts" },
+    factList(
       ...fact(cell.std === null ? "Value" : "Mean ± std", plusMinus(cell.mean, cell.std, digits)),
       ...(column.score === false ? [] : seedNumber(cell, digits)),
       ...fact("Rank, all rows", cell.place ? `${cell.place}` : ""),
@@ -100,9 +94,7 @@ function rankFacts(board, row) {
   return [
     el("h3", { text: board.label(row) }),
     el("p", { class: "hint", text: what }),
-    el(
-      "dl",
-      { class: "facts" },
+    factList(
       ...fact("Mean ± std", plusMinus(rank.mean, rank.std)),
       ...fact("95 % over datasets", interval(rank.low, rank.high, fixed, 1)),
     ),

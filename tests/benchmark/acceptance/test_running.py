@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,13 @@ def test_a_part_that_takes_too_long_is_ended(tmp_path):
     part = replace(PARTS[0], limit=0.02)
     outcome = _run(part, tmp_path, "cpu", 0, str(tmp_path))
     assert (outcome.state, outcome.good) == ("timed out", False)
+
+
+def test_a_part_that_measures_nothing_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", shutil.which("true"))
+    outcome = _run(PARTS[0], tmp_path, "cpu", 0, str(tmp_path))
+    assert outcome.state == "failed"
+    assert outcome.reason.startswith("nothing was measured, see ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
