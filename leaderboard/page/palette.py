@@ -27,11 +27,11 @@ BETTER = Colour("#0a5fa5", "#74b7f2")
 WORSE = Colour("#b3470c", "#f39a66")
 SERIES = (
     Colour("#0072b2", "#5684e2"),
-    Colour("#d55e00", "#f0894a"),
+    Colour("#ca5010", "#f0894a"),
     Colour("#00805e", "#3fc79f"),
     Colour("#b3578d", "#e284bd"),
     Colour("#4b4f56", "#c3c7cc"),
-    Colour("#945000", "#e6b93c"),
+    Colour("#7a4200", "#e6b93c"),
     Colour("#544bb6", "#ab9df2"),
 )
 #: Names of matplotlib; `plots/curves.js` has a path for each.
