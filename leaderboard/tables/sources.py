@@ -86,20 +86,16 @@ def data_sources(leaderboard: Leaderboard) -> dict[str, DataSource]:
 def sources_section(leaderboard: Leaderboard) -> Section | None:
     """Papers, code and licences of methods and data, as tables; None without any."""
     cards, data = shown_cards(leaderboard), data_sources(leaderboard)
+    links = {m: (card.paper_url, card.code, card.licence) for m, card in cards.items()}
     methods = [
-        (card.title, method, card.paper, *(text or "—" for text in _links(card)))
+        (card.title, method, card.paper, *(text or "—" for text in links[method]))
         for method, card in cards.items()
     ]
     heads = ("Method", "Id", "Paper", "Link", "Code", "Licence of the weights")
-    grids = [_grid("Methods", heads, methods)] if any(map(_links, cards.values())) else []
+    grids = [_grid("Methods", heads, methods)] if any(map(any, links.values())) else []
     if data:
         grids.append(_grid("Data", ("Dataset", "Link", "Licence"), data.values()))
     return Section("Sources", None, tuple(grids)) if grids else None
-
-
-def _links(card: MethodCard) -> tuple[str, ...]:
-    links = (card.paper_url, card.code, card.licence)
-    return links if any(links) else ()
 
 
 def _grid(heading: str, heads: tuple[str, ...], lines: Iterable[Iterable[str]]) -> Grid:

@@ -22,6 +22,8 @@ def test_links_and_licences_are_those_of_the_cards(build, records):
     text = to_markdown(leaderboard)
     card = read_method_card("mae")
     assert f"| MAE | mae | {card.paper} | {card.paper_url} | {card.code} | — |" in text
+    paper = read_method_card("frangi").paper
+    assert f"| Frangi filter | frangi | {paper} | — | — | — |\n" in text
     assert "| ARCADE-V | https://zenodo.org/records/10390295 | CC0 1.0, as a mirror" in text
     data = board_data(leaderboard)
     assert data["methods"]["mae"] == {
