@@ -72,7 +72,12 @@ def draw_pareto(
 
 
 def _score(board: BoardView, row: FigureRow, column: FigureRow | None) -> dict[str, Any] | None:
-    return row["average_rank"] if column is None else board.cell(row, column)
+    """A score, or the average rank with the warnings about any score of the row."""
+    if column is not None:
+        return board.cell(row, column)
+    keys = ("leakage", "skipped_steps")
+    warnings = {key: any(cell and cell.get(key) for cell in row["cells"]) for key in keys}
+    return row["average_rank"] and {**row["average_rank"], **warnings}
 
 
 def _corners(

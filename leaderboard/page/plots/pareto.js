@@ -17,11 +17,18 @@ function paretoScores(board) {
   ];
 }
 
+/** The average rank of a row, with the warnings about its scores; null without one. */
+function rankCell(row) {
+  const some = (key) => (row.cells.some((cell) => cell?.[key]) ? "in some columns" : "");
+  const warnings = { leakage: some("leakage"), skipped_steps: some("skipped_steps") };
+  return row.average_rank && { ...row.average_rank, ...warnings };
+}
+
 /** {row, cost, score} of the rows with both numbers, by ascending cost, of equal cost the best. */
 function paretoPoints(board, axis, score, rows) {
   const index = board.columnIndex.get(score.id);
   const points = rows.flatMap((row) => {
-    const cell = score.id === RANK ? row.average_rank : row.cells[index];
+    const cell = score.id === RANK ? rankCell(row) : row.cells[index];
     const cost = axis.values[row.id];
     return cell && cost !== undefined ? [{ row, cost, score: cell.mean, cell }] : [];
   });

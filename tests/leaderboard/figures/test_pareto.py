@@ -66,6 +66,8 @@ def test_a_score_with_known_leakage_is_marked(published):
     words = words_of(draw("costs", data, choice))
     assert f"{row['title']}‡" in words
     assert "‡ known leakage" in words
+    # The average rank counts that score, too.
+    assert f"{row['title']}‡" in words_of(draw("costs", data, Choice(cost="network_m")))
 
 
 def words_of(figures) -> str:

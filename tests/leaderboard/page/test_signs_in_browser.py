@@ -126,6 +126,10 @@ def test_warnings_reach_the_diagrams(visit, example):
         assert (f"{title}‡" in names.all_text_contents()) is marked
         for section in (dots, pareto):
             assert ("‡ known leakage" in section.inner_text()) is marked
+        # The average rank counts that score, too.
+        pareto.locator("select").first.select_option("rank")
+        pareto.locator(".pareto .label").first.wait_for()
+        assert (f"{title}‡" in names.all_text_contents()) is marked
 
 
 def test_the_signs_of_the_table_are_those_that_are_explained(visit, example):
