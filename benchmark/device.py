@@ -56,6 +56,13 @@ def uses_gpu() -> bool:
     return found
 
 
+def gpu_count() -> int:
+    """How many GPUs torch finds here, whatever is requested."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def device() -> torch.device:
     """The device of models and batches, the current one of several GPUs."""
     import torch

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmark.acceptance.findings import Finding, Outcome, as_json, as_markdown
 from benchmark.acceptance.plan import PARTS, ROOT, Part
-from benchmark.device import VARIABLE
+from benchmark.device import VARIABLE, gpu_count
 from benchmark.errors import InputError, one_of
 from benchmark.files import write_json, write_text
 from benchmark.files.strict_json import parse_json
@@ -74,7 +74,7 @@ def main() -> int:
     if arguments.dry_run:
         _print_plan(parts)
         return 0
-    gpus = _count_gpus() if arguments.device == "cuda" else 0
+    gpus = gpu_count() if arguments.device == "cuda" else 0
     if arguments.device == "cuda" and not gpus:
         _print_plan(parts)
         raise InputError("torch finds no GPU; --device cpu tries the script with small sizes")
@@ -110,12 +110,6 @@ def _print_plan(parts: Sequence[Part]) -> None:
     for part in parts:
         needs = "" if part.needs == "nothing" else f"needs {part.needs}"
         print(f"{part.title:{width}}  at most {part.limit:2} s  {needs}".rstrip())
-
-
-def _count_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _software() -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_configs_of_a_folder(complete: Complete, tmp_path: Path) -> None:
 
 def test_matrices_scales_and_sources(complete: Complete) -> None:
     assert complete("angio-ssl matrix run demo") == ["demo", "demo_ablations"]
-    assert complete("angio-ssl train mae --scale ") == ["paper", "small", "tiny"]
+    assert complete("angio-ssl train mae --scale ") == ["paper", "small", "tiny", "mini"]
     assert complete("angio-ssl prepare-data xc") == ["xcad", "xcav"]
 
 
