@@ -33,8 +33,8 @@ _ORIGIN = {
     "encoder": "encoder",
 }
 
-#: States of cells that the other folder does not reproduce.
-NOT_REPEATED = {"moved", "other definition", "only in A", "only in B"}
+#: States of cells that the other folder does not reproduce, as far as can be known.
+NOT_REPEATED = {"moved", "noise unknown", "other definition", "only in A", "only in B"}
 
 NOISE = (
     "moved: p < 0.05 over the seeds, Holm-corrected (Welch's t-test; of a single run against "
@@ -78,7 +78,7 @@ class Rerun:
 
     @property
     def state(self) -> str:
-        """``equal``, ``within noise``, ``noise unknown`` or one of `NOT_REPEATED`."""
+        """``equal``, ``within noise`` or one of `NOT_REPEATED`."""
         if self.difference is None:
             missing = "only in A" if self.after is None else "only in B"
             return "other definition" if self.other_definition else missing

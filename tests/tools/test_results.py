@@ -232,6 +232,11 @@ def test_compare_says_what_moved(tmp_path, results):
     assert "1 moved, 1 only in B\n" in done.stdout
     assert "skipped: " in done.stdout
     assert "seed5.json" in done.stdout
+    # Single runs that differ: nobody knows whether by more than noise, so nothing was repeated.
+    write(tmp_path / "one", 80, seed=0)
+    write(tmp_path / "other", 70, seed=0)
+    done = results("compare", tmp_path / "one", tmp_path / "other")
+    assert (done.returncode, "1 noise unknown\n" in done.stdout) == (1, True)
 
 
 def test_nothing_to_compare_is_no_success(tmp_path, results):
