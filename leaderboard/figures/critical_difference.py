@@ -26,6 +26,7 @@ from leaderboard.tables.numbers import rounded
 _AXIS, _BAR = 13.0, 1.9  # mm: top to axis, bar to bar
 # mm: for the mean rank before a name, from the axis to the names, least distance of ticks
 _NUMBER, _STUB, _TICK = 8.5, 3.0, 4.5
+_SIDE = 0.36  # share of the width that each side may have for numbers and names
 
 
 def levels(bars: Sequence[tuple[float, float]]) -> list[int]:
@@ -52,7 +53,7 @@ def draw_critical_difference(board: BoardView, width: float) -> list[Figure]:
     low, high = 1.0, max(2.0, len(methods), 1 + (gap or 0))
     bold = [name == board.reference for name in methods]
     names = [board.title_of(name) for name in methods]
-    cut, room = row_names(names, 0.3 * width - _NUMBER, bold)
+    cut, room = row_names(names, _SIDE * width - _NUMBER, bold)
     titles = dict(zip(methods, cut))
     side = _NUMBER + room
     unit = (high - low) / (width - 2 * side - 2 * _STUB - 2 * MARGIN)  # ranks per mm
