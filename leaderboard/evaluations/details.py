@@ -9,13 +9,18 @@ from leaderboard.statistics import Summary
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """The value of a cell in the long format: a metric of a dataset, as a column of a board."""
+    """The value of a cell in the long format: a metric of a dataset, as a column of a board.
+
+    Attributes:
+        interval: the 95 % interval of the mean, in its unit; None without one.
+    """
 
     dataset: str
     metric: str
     definition: str
     unit: str
     summary: Summary
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

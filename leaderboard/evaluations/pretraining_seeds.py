@@ -15,7 +15,7 @@ from leaderboard.board import Board, Score
 from leaderboard.columns import Column, dataset_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
 from leaderboard.statistics import Summary, p_text, summarize, welch_test
-from leaderboard.tables.numbers import difference_text, rounded
+from leaderboard.tables.numbers import difference_text, interval_text, rounded
 
 #: Id of the analysis that has this table.
 PRETRAINING_SEEDS = "pretraining_seeds"
@@ -129,10 +129,17 @@ def _cells(
     if own is None:
         return (DetailCell(),) * 4
 
-    def cell(text: str, metric: str, words: str, summary: Summary) -> DetailCell:
+    def cell(
+        text: str,
+        metric: str,
+        words: str,
+        summary: Summary,
+        interval: tuple[float, float] | None = None,
+    ) -> DetailCell:
         definition = f"{words}, of {column.definition}"
         number = Number(
-            column.dataset, f"{column.metric}_{metric}", definition, column.unit, summary
+            *(column.dataset, f"{column.metric}_{metric}", definition, column.unit),
+            *(summary, interval),
         )
         return DetailCell(text, number)
 
@@ -156,9 +163,9 @@ def _cells(
         return (*parts, DetailCell())
     difference = mean.mean - summarize(reference.means).mean
     test = welch_test(own.means, reference.means)
-    numbers = [difference, *((test.ci_low, test.ci_high) if test else ())]
-    shown = [difference_text(number, column.digits) for number in numbers]
-    interval = f" [{', '.join(shown[1:])}]" if test else ""
-    text = f"{shown[0]}{interval} ({p_text(test and test.p)})"
-    words = "difference over pre-trainings"
-    return (*parts, cell(text, "pretraining_difference", words, Summary(difference, None, mean.n)))
+    interval = (test.ci_low, test.ci_high) if test else None
+    shown = [difference_text(difference, column.digits)]
+    shown += [interval_text(*interval, column.digits)] if interval else []
+    text = f"{' '.join(shown)} ({p_text(test and test.p)})"
+    what = ("pretraining_difference", "difference over pre-trainings")
+    return (*parts, cell(text, *what, Summary(difference, None, mean.n), interval))

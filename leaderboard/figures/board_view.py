@@ -130,6 +130,13 @@ def warning_of(cell: dict[str, Any]) -> str:
     return LEAKAGE_MARK * bool(leaked) + SKIPPED_MARK * bool(skipped)
 
 
+def rank_of(row: FigureRow) -> dict[str, Any] | None:
+    """The average rank of a row with the warnings about any of its scores; None without one."""
+    keys = ("leakage", "skipped_steps")
+    warnings = {key: any(cell and cell.get(key) for cell in row["cells"]) for key in keys}
+    return row["average_rank"] and {**row["average_rank"], **warnings}
+
+
 def warning_words(marks: str) -> str:
     """What the marks warn of; empty without any."""
     return "; ".join(f"{mark} {words}" for mark, words in WARNINGS.items() if mark in marks)

@@ -13,7 +13,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from benchmark.errors import one_of
 from leaderboard.costs.pareto import pareto_front
-from leaderboard.figures.board_view import BoardView, FigureRow, warning_of, warning_words
+from leaderboard.figures.board_view import (
+    BoardView,
+    FigureRow,
+    rank_of,
+    warning_of,
+    warning_words,
+)
 from leaderboard.figures.points import PointPlot, draw_points
 from leaderboard.figures.style import ACCENT, MUTED
 from leaderboard.figures.text import shorten
@@ -72,12 +78,7 @@ def draw_pareto(
 
 
 def _score(board: BoardView, row: FigureRow, column: FigureRow | None) -> dict[str, Any] | None:
-    """A score, or the average rank with the warnings about any score of the row."""
-    if column is not None:
-        return board.cell(row, column)
-    keys = ("leakage", "skipped_steps")
-    warnings = {key: any(cell and cell.get(key) for cell in row["cells"]) for key in keys}
-    return row["average_rank"] and {**row["average_rank"], **warnings}
+    return rank_of(row) if column is None else board.cell(row, column)
 
 
 def _corners(
@@ -112,12 +113,12 @@ def _prepare(axis: Axes, costs: Sequence[float], rises: bool) -> None:
         axis.invert_yaxis()
     if costs and min(costs) > 0 and max(costs) / min(costs) > 10:
         axis.set_xscale("log")
-        axis.xaxis.set_major_locator(FixedLocator(_log_ticks(*axis.get_xlim())))
+        axis.xaxis.set_major_locator(FixedLocator(log_ticks(*axis.get_xlim())))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten, with 2 and 5 times them where they are few, as on the page."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     factors = (1,) if last - first > 4 else (1, 2, 5)

@@ -8,7 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from leaderboard.figures.board_view import BoardView, FigureRow
+from leaderboard.figures.board_view import (
+    BoardView,
+    FigureRow,
+    rank_of,
+    warning_of,
+    warning_words,
+)
 from leaderboard.figures.layout import (
     MARGIN,
     PAGE,
@@ -39,7 +45,7 @@ def draw_ranks(board: BoardView, width: float) -> list[Figure]:
     pitch, per_page = fit_rows(len(rows), room, _BELOW)
     bold = [row["id"] == board.reference for row in rows]
     names, labels = row_names([board.label(row) for row in rows], 0.4 * width, bold)
-    numbers = 1 + widest([rounded(row["average_rank"]["mean"], 2) for row in rows])
+    numbers = 1 + widest([_number(row) for row in rows])
     panel = width - 2 * MARGIN - labels - numbers
     ranks = [row["average_rank"] for row in rows]
     ends = [rank[end] for rank in ranks for end in ("mean", "low", "high") if rank[end] is not None]
@@ -73,7 +79,7 @@ def _draw_rows(axis: Axes, board: BoardView, rows: Sequence[FigureRow]) -> None:
             )
         axis.plot(rank["mean"], place, **look, gid=f"rank:{row['id']}")
         axis.annotate(
-            rounded(rank["mean"], 2),
+            _number(row),
             (1, place),
             (2, 0),
             xycoords=axis.get_yaxis_transform(),
@@ -82,6 +88,10 @@ def _draw_rows(axis: Axes, board: BoardView, rows: Sequence[FigureRow]) -> None:
             fontsize=SMALL,
             color=MUTED,
         )
+
+
+def _number(row: FigureRow) -> str:
+    return rounded(row["average_rank"]["mean"], 2) + warning_of(rank_of(row))
 
 
 def _key(board: BoardView, rows: Sequence[FigureRow], width: float) -> Key:
@@ -93,4 +103,5 @@ def _key(board: BoardView, rows: Sequence[FigureRow], width: float) -> Key:
     if any(row["average_rank"]["low"] is not None for row in rows):
         handles.append(Line2D([], [], color=INK, linewidth=1.1))
         names.append("95 % interval over datasets")
-    return Key(handles, names, width)
+    warnings = "".join(warning_of(rank_of(row)) for row in rows)
+    return Key(handles, names, width, warning_words(warnings))

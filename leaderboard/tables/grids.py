@@ -18,7 +18,7 @@ from leaderboard.evaluations.overview import TITLE as RANKS_TITLE
 from leaderboard.evaluations.scatter import TITLE as SCATTER_TITLE
 from leaderboard.statistics import p_number
 from leaderboard.tables.costs import bench_conditions, cost_metrics, pretrained_on
-from leaderboard.tables.numbers import difference_text, mean_std, rounded
+from leaderboard.tables.numbers import difference_text, interval_text, mean_std, rounded
 
 #: Marks a row that is not separable from the best of its column.
 TIER_MARK = "†"
@@ -143,6 +143,17 @@ def _average_rank(row: Row) -> str:
     return f"{mean_std(row.average_rank)} ({low}–{high})"
 
 
+def rank_marks(row: Row) -> str:
+    """The marks of the scores that the average rank of a row counts; empty without a rank."""
+    return _marks(row.cells) if row.average_rank else ""
+
+
+def _marks(cells: Iterable[Cell | None]) -> str:
+    """Each mark of these scores once."""
+    found = {m for cell in cells if cell and cell.conditions for m in cell.conditions.marks}
+    return "".join(mark for mark in WARNINGS if mark in found)
+
+
 def rank_title(board: Board, title: str = AVERAGE_RANK) -> str:
     """A header of average ranks, with their number where rows without one are on the board."""
     complete, competing = board.ranked
@@ -158,8 +169,9 @@ def _scores(board: Board) -> Grid:
     if board.origin == "both":
         texts["Source"] = lambda row: row.source or "measured"
     leading: dict[str, Callable[[Row], str]] = {**texts, "n": _n_seeds}
+    ranked = rank_title(board)
     if board.ranks_methods:
-        leading[rank_title(board)] = _average_rank
+        leading[ranked] = _average_rank
     labels = [_label(column) for column in board.columns]
     titles = [column.dataset_title for column in board.columns]
     complete = [
@@ -172,7 +184,10 @@ def _scores(board: Board) -> Grid:
         n_text=len(texts),
         rows=tuple(
             (
-                *(Entry(text(row)) for text in leading.values()),
+                *(
+                    Entry(text(row), suffix=rank_marks(row) if head == ranked else "")
+                    for head, text in leading.items()
+                ),
                 *map(_score_entry, row.cells, board.columns),
             )
             for row in board.rows
@@ -199,7 +214,7 @@ def _p(value: float | None) -> str:
 
 
 def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    return "—" if low is None else " … ".join(difference_text(end, digits) for end in (low, high))
+    return "—" if low is None or high is None else interval_text(low, high, digits)
 
 
 def _overall(board: Board, correction: str) -> Grid:
@@ -245,15 +260,12 @@ def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str
 def _warnings(board: Board, comparison: Comparison) -> str:
     """The marks of the scores of both rows that a test is about."""
     rows = [row for row in (comparison.row, board.row(board.reference)) if row is not None]
-    found = {
-        mark
+    return _marks(
+        cell
         for row in rows
         for column, cell in zip(board.columns, row.cells)
-        if cell and cell.conditions
         if column == comparison.column or (comparison.column is None and column.unit == "%")
-        for mark in cell.conditions.marks
-    }
-    return "".join(mark for mark in WARNINGS if mark in found)
+    )
 
 
 def _per_image(comparison: Comparison, correction: str) -> list[str]:

@@ -85,6 +85,7 @@ def _detail(board: Board, detail: Detail) -> Iterator[tuple[Row, dict[str, objec
     """The row and the number of every cell that has one."""
     for row in detail.rows:
         for number in (cell.number for cell in row.cells if cell.number):
+            low, high = number.interval or (None, None)
             yield (
                 board.row(row.row),
                 {
@@ -95,6 +96,8 @@ def _detail(board: Board, detail: Detail) -> Iterator[tuple[Row, dict[str, objec
                     "seeds": number.summary.n or None,
                     "mean": number.summary.mean,
                     "std": number.summary.std,
+                    "mean_low": low,
+                    "mean_high": high,
                 },
             )
 

@@ -25,3 +25,8 @@ def difference_text(value: float | None, digits: int = 2) -> str:
         return "—"
     text = rounded(value, digits)
     return text if value < 0 or rounds_to_zero(value, digits) else f"+{text}"
+
+
+def interval_text(low: float, high: float, digits: int = 2) -> str:
+    """The interval of a difference, ``[-0.12, +0.31]``."""
+    return f"[{difference_text(low, digits)}, {difference_text(high, digits)}]"

@@ -43,7 +43,7 @@ def legend(grid: Grid) -> list[str]:
         **{f"{mark}: {words}": mark in suffixes for mark, words in WARNINGS.items()},
         "↑: higher is better": "↑" in heads,
         "↓: lower is better": "↓" in heads,
-        "a … b: interval from a to b": _any(scores, "…"),
+        "[a, b]: interval from a to b": _any(scores, "["),
         **{f"{head}: {words}": head == adjusted for head, words in _CORRECTED.items()},
         f"better, worse: {adjusted} < {ALPHA}": is_test
         and bool({"better", "worse"} & set(numbers["Verdict"])),

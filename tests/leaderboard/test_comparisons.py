@@ -76,7 +76,7 @@ def test_no_method_is_better_by_a_difference_that_rounds_to_zero(build, make_run
         "below": "not separable",
     }
     text = to_markdown(leaderboard)
-    assert "| 0.00 … 0.00 | " in text
+    assert "| [0.00, 0.00] | " in text
     assert not re.search(r"[+-]0\.00 \|[^\n]*(better|worse)", text)
     # It is said where it is shown, and only there.
     assert text.count("A difference that rounds to 0.00 is called not separable") == 1

@@ -150,7 +150,7 @@ def test_the_papers_tables(call, tmp_path):
     done = call("--published", "--out", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "| VasoMIM-v1 | Medical SSL | XA-170K | 5 | 2.13 ± 0.35" in done.stdout
-    assert "| VasoMIM | 6 | +0.59 | +0.27 … +0.92 | 0.0055 |" in done.stdout
+    assert "| VasoMIM | 6 | +0.59 | [+0.27, +0.92] | 0.0055 |" in done.stdout
     names = {f"published.{suffix}" for suffix in ("md", "csv", "tex", "json", "html")}
     assert {path.name for path in tmp_path.iterdir()} == names
     done = call("--published", "--out", tmp_path, "--reference", "moco")

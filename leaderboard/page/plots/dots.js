@@ -14,7 +14,7 @@ function barOf(cell) {
 function dotValues(board, key, rows) {
   const index = board.columnIndex.get(key);
   return rows.flatMap((row) => {
-    const cell = key === RANK ? row.average_rank : row.cells[index];
+    const cell = key === RANK ? rankCell(row) : row.cells[index];
     if (!cell) return [];
     const interval = { low: cell.low, high: cell.high, kind: "interval" };
     const bar = key !== RANK ? barOf(cell) : cell.low === null ? null : interval;

@@ -17,13 +17,6 @@ function paretoScores(board) {
   ];
 }
 
-/** The average rank of a row, with the warnings about its scores; null without one. */
-function rankCell(row) {
-  const some = (key) => (row.cells.some((cell) => cell?.[key]) ? "in some columns" : "");
-  const warnings = { leakage: some("leakage"), skipped_steps: some("skipped_steps") };
-  return row.average_rank && { ...row.average_rank, ...warnings };
-}
-
 /** {row, cost, score} of the rows with both numbers, by ascending cost, of equal cost the best. */
 function paretoPoints(board, axis, score, rows) {
   const index = board.columnIndex.get(score.id);

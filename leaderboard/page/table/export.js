@@ -1,5 +1,5 @@
 "use strict";
-// The shown part of the table as text, with the numbers and signs of the other formats.
+// The shown part of the table as text, with the numbers and signs of the tables of the other formats.
 
 /** The rows and columns that are shown, as printed: {header, texts, rows of {text, place, signs}}. */
 function shownGrid(board, state) {
@@ -50,10 +50,11 @@ function seedCounts(row) {
   return low === high ? `${low}` : `${low}–${high}`;
 }
 
-function rankText({ average_rank: rank }) {
+function rankText(row) {
+  const rank = rankCell(row);
   if (!rank) return "";
   const between = rank.low === null ? "" : ` (${fixed(rank.low, 1)}–${fixed(rank.high, 1)})`;
-  return plusMinus(rank.mean, rank.std) + between;
+  return plusMinus(rank.mean, rank.std) + between + signsOf(rank).warning;
 }
 
 /** Text that Markdown prints literally, on one line and inside one table cell. */
@@ -139,9 +140,11 @@ function asCsv(grid) {
   return [heads, ...rows].map((cells) => `${cells.join(",")}\n`).join("");
 }
 
-/** Title, protocol, reference, what is hidden, and the signs: what the exported table needs. */
+/**
+ * Title, protocol, what is hidden, and the signs: what the exported table needs. Tests are in tables
+ * of their own, as in the other formats, so their signs are not in this one.
+ */
 function exportNotes(board, state, data, grid) {
-  const reference = board.referenceOf(state);
   const rows = `${grid.rows.length} of ${count(board.rows.length, "row")}`;
   const columns = `${grid.columns.length} of ${count(board.columns.length, "column")}`;
   const newest = data.newest ? `, newest record ${data.newest}` : "";
@@ -149,7 +152,6 @@ function exportNotes(board, state, data, grid) {
   return [
     `${data.title}, ${board.title}: protocol ${data.protocol}${newest}; ${rows}, ${columns}; ` +
       "ranks and marks are over all of them.",
-    ...(reference ? [`Reference of the tests: ${board.label(reference)}.`] : []),
     ...notesFor(signs, data.notes || []).filter((note) => /^(\[k\]|[†‡§]|Bold)/.test(note)),
     ...notesFor(signs, board.notes || []).filter((note) => /^([‡§]|Rows differ)/.test(note)),
   ];

@@ -4,11 +4,22 @@
 /** Marks of warnings; with †, a mark of what is not separable from the best, as in the tables. */
 const [LEAKAGE, SKIPPED, PAR, RANKS] = ["‡", "§", "†", "[k]"];
 
-/** What the marks of warnings say. */
-const WARNINGS = new Map([
-  [LEAKAGE, "known leakage between pre-training and test frames"],
-  [SKIPPED, "training steps were skipped, their loss was not finite"],
-]);
+/** What the marks of warnings say; the words are in the data (`readWords`). */
+const WARNINGS = new Map();
+/** What the counts of a leakage report count. */
+const LEAKAGE_COUNTS = new Map();
+
+/** Takes the words of the other formats from the data. */
+function readWords(data) {
+  for (const [mark, text] of data.warnings) WARNINGS.set(mark, text);
+  for (const [name, text] of data.leakage_counts) LEAKAGE_COUNTS.set(name, text);
+}
+
+/** The leakage of a run in words, as of a cell; empty without any. */
+function leakageWords(report) {
+  const counts = [...LEAKAGE_COUNTS].filter(([name]) => report?.[name]);
+  return counts.map(([name, text]) => `${report[name]} ${text}`).join(", ");
+}
 
 /** What the marks of the warnings about these scores say; empty without any. */
 function warningWords(cells) {
@@ -26,11 +37,20 @@ function signsOf(cell, withRank = true) {
   };
 }
 
+/** The average rank of a row, with the warnings about its scores; null without one. */
+function rankCell(row) {
+  const some = (key) => (row.cells.some((cell) => cell?.[key]) ? "in some columns" : "");
+  const warnings = { leakage: some("leakage"), skipped_steps: some("skipped_steps") };
+  return row.average_rank && { ...row.average_rank, ...warnings };
+}
+
 /** All signs that the table shows: of the visible rows, the shown columns and the reference. */
 function shownSigns(board, state) {
   const [signs, reference] = [new Set(), board.referenceOf(state)];
   const columns = board.shown(state);
+  const ranked = board.shownTexts(state).has("rank");
   for (const row of board.visible(state)) {
+    if (ranked && row.average_rank) for (const mark of signsOf(rankCell(row)).warning) signs.add(mark);
     for (const index of columns) {
       const cell = row.cells[index];
       if (!cell) continue;

@@ -108,6 +108,9 @@ class RankingTable {
       if (row.average_rank.std !== null) {
         rank.append(" ", el("span", { class: "std", text: `± ${fixed(row.average_rank.std)}` }));
       }
+      const { warning } = signsOf(rankCell(row));
+      const words = warningWords([rankCell(row)]);
+      if (warning) rank.append(el("span", { class: "warning", title: words, text: warning }));
     }
     const texts = [row.family, row.pretraining].map((text) =>
       el("td", { class: "word", tabindex: "-1", text: text || NONE }),

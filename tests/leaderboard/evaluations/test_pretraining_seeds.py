@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from scipy import stats
 
 from leaderboard.evaluations.pretraining_seeds import variance_components
+from leaderboard.tables.long_format import to_csv
 
 RUNS = {
     "mae": (70.0, 71.0, 72.0),
@@ -59,7 +62,8 @@ def test_the_board_has_a_row_for_each_method(build, make_run):
         for method, values in RUNS.items()
         for seed, value in enumerate(values)
     ]
-    board = next(b for b in build(records).boards if b.id == "analysis-pretraining_seeds")
+    leaderboard = build(records)
+    board = next(b for b in leaderboard.boards if b.id == "analysis-pretraining_seeds")
     assert [row.method for row in board.rows] == list(RUNS)
     (detail,) = board.details
     cells = {row.texts: [cell.text for cell in row.cells] for row in detail.rows}
@@ -77,6 +81,10 @@ def test_the_board_has_a_row_for_each_method(build, make_run):
             difference,
         ],
     }
+    lines = csv.DictReader(io.StringIO(to_csv(leaderboard)))
+    (line,) = (one for one in lines if one["metric"] == "dsc_pretraining_difference")
+    ends = [float(line[name]) for name in ("mean_low", "mean_high")]
+    assert (float(line["mean"]), ends) == (8.0, pytest.approx([low, high]))
 
 
 def test_a_single_pretraining_has_no_such_table(build, make_run):

@@ -66,6 +66,15 @@ def test_ranks_and_their_intervals(data, ranks):
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # the best is at the top
 
 
+def test_ranks_of_marked_scores_are_marked(data, ranks):
+    first = data["boards"][1]["rows"][0]
+    first["cells"][0] |= {"leakage": "3 identical", "skipped_steps": 2}
+    figure = drawn("ranks", data)
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert [text for text in shown if set(text) & set("‡§")] == [f"{ranks[first['id']][0]:.2f}‡§"]
+    assert "‡ known leakage" in words_of(figure)
+
+
 def test_critical_difference_is_drawn_to_scale(data):
     """In units of the axis of ranks, on which the methods are; bars join the groups."""
     (axis,) = drawn("critical-difference", data).axes
@@ -103,6 +112,14 @@ def test_no_name_leaves_the_diagram(data, width):
         box = text.get_window_extent(renderer)
         assert box.x0 >= -1
         assert box.x1 <= figure.bbox.width + 1
+
+
+def test_a_column_of_a_journal_has_room_for_the_names_of_methods(data):
+    names = ["Deblurring MIM", "Models Genesis"]
+    for row, name in zip(data["boards"][1]["rows"], names):
+        row["title"] = name
+    (axis,) = drawn("critical-difference", data, Choice(width=88.0)).axes
+    assert set(names) <= {text.get_text() for text in axis.texts}
 
 
 def test_dots_are_means_and_bars_are_intervals(data, means):

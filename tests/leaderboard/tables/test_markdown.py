@@ -112,7 +112,7 @@ def test_the_papers_tables_are_printed_with_citation_and_overall_test():
     assert "| VasoMIM-v1 | Medical SSL | XA-170K | 5 | 2.13 ± 0.35 (2.0–2.4) |" in text
     together = text[text.index("## Segmentation and detection together") :]
     assert (
-        "| VasoMIM | 6 | +0.59 | +0.27 … +0.92 | 0.0055 | 0.094 | not separable | 11 | 1.2e-04 |"
+        "| VasoMIM | 6 | +0.59 | [+0.27, +0.92] | 0.0055 | 0.094 | not separable | 11 | 1.2e-04 |"
         in together
     )
     assert "Source: Huang et al., VasoMIM, AAAI 2026 (arXiv 2508.10794), table S2." in text

@@ -18,7 +18,7 @@ SIGNS = {
     "±": lambda grid, text: "±" in text,
     "↑": lambda grid, text: "↑" in " ".join(grid.header),
     "↓": lambda grid, text: "↓" in " ".join(grid.header),
-    "a … b": lambda grid, text: "…" in text,
+    "[a, b]": lambda grid, text: re.search(r"\[[^]]*, ", text),
     "—": lambda grid, text: "—" in text.split("\n"),
     "empty": lambda grid, text: "" in text.split("\n"),
     "n:": lambda grid, text: "n" in grid.header,
@@ -61,3 +61,17 @@ def test_the_correction_of_the_verdicts_is_named(build, records):
     assert "better, worse: p (BH) < 0.05" in legend(tests["bh"])
     assert "better, worse: p < 0.05" in legend(tests["none"])
     assert "n: number of common seeds" in legend(tests["none"])
+
+
+def test_the_average_rank_of_marked_scores_is_marked(build, make_run):
+    leak = {"report_hash": "h", "exact": 3, "similar": 0, "groups": 0}
+    records = [
+        make_run(method, dataset, seed, dsc=70.0 + seed, leakage=leak if of_both else None)
+        for method in ("mae", "vasomim")
+        for dataset in ("arcade_v", "xcav")
+        for seed in range(2)
+        for of_both in [(method, dataset) == ("vasomim", "xcav")]
+    ]
+    grid = sections(build(records))[0].grids[0]
+    place = grid.header.index("Average rank")
+    assert {row[0].text: row[place].suffix for row in grid.rows} == {"MAE": "", "VasoMIM": "‡"}
