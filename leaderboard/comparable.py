@@ -24,8 +24,8 @@ _OF_TRAINING = frozenset(
 )
 
 
-#: Counts of a leakage report.
-LEAKAGE = ("exact", "similar", "groups")
+#: Counts of a leakage report, and what they count.
+LEAKAGE = {"exact": "identical", "similar": "near-duplicate", "groups": "shared patients"}
 
 #: Marks of a score with known leakage, and of one whose training skipped steps.
 LEAKAGE_MARK, SKIPPED_MARK = "‡", "§"
@@ -64,12 +64,8 @@ class Conditions:
     @property
     def leakage(self) -> str:
         """The leakage in words; empty without any."""
-        parts = (
-            (self.exact, "identical"),
-            (self.similar, "near-duplicate"),
-            (self.groups, "shared patients"),
-        )
-        return ", ".join(f"{number} {what}" for number, what in parts if number)
+        counts = ((getattr(self, name), what) for name, what in LEAKAGE.items())
+        return ", ".join(f"{number} {what}" for number, what in counts if number)
 
     @property
     def marks(self) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.errors import InputError
+from leaderboard.comparable import LEAKAGE, WARNINGS
 from leaderboard.page.embedding import Entry, choose_entries, embedded, omission, pack_runs
 from leaderboard.page.palette import page_style
 from leaderboard.tables.latex_text import CHARACTERS
@@ -101,8 +102,11 @@ def make_page(
     shown = {key: value for key, value in data.items() if key not in ("gallery", "runs")}
     boards = [{**board, "comparisons": _packed(board["comparisons"])} for board in data["boards"]]
     scripts = [_source(name) for name in SCRIPTS]
+    # As pairs: keys of an object would be sorted.
+    words = {"warnings": [*WARNINGS.items()], "leakage_counts": [*LEAKAGE.items()]}
+    about = {"n_runs": len(runs), "latex": CHARACTERS, **words}
     blocks = {
-        "data": _json({**shown, "boards": boards, "n_runs": len(runs), "latex": CHARACTERS}),
+        "data": _json({**shown, "boards": boards, **about}),
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
         "runs": _json(pack_runs(runs)),
     }

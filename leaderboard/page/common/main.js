@@ -229,6 +229,7 @@ function makeBoards(data) {
 function start() {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const data = read("data");
+  readWords(data);
   const { entries, note } = read("gallery");
   data.gallery = entries;
   if (note) data.notes = [...(data.notes || []), note];
@@ -242,11 +243,15 @@ function start() {
   }
   const [store, popover, details] = [new Store(), new Popover(), new Details(data)];
   const tabs = makeTabs(boards, store);
-  if (boards.length > 1) popover.node.before(tabs.node);
+  const unknown = el("p", { class: "hint", role: "status" });
+  popover.node.before(...(boards.length > 1 ? [tabs.node] : []), unknown);
   const views = new Map();
   const show = (state) => {
     const board = boards.find((candidate) => candidate.id === state.board) || boards[0];
     popover.hide();
+    unknown.hidden = !state.board || board.id === state.board;
+    const asked = shorten(state.board, 60);
+    unknown.textContent = unknown.hidden ? "" : `There is no board “${asked}”: this is ${board.title}.`;
     tabs.refresh(board);
     refreshHead(board, state);
     for (const [other, view] of views) view.node.hidden = other !== board;

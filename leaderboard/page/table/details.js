@@ -32,6 +32,8 @@ function runFacts(run) {
     ...fact("Throughput", known(run.images_per_s, "images/s", 1)),
     ...fact("Peak memory", known(run.peak_memory_mb, "MiB", 0)),
     ...fact("Images scored", run.n_images?.toLocaleString("en")),
+    ...fact("Known leakage", leakageWords(run.leakage)),
+    ...fact("Skipped steps", run.skipped_steps ? `${run.skipped_steps}` : ""),
     ...fact("Code", gitText(run.git)),
     ...fact("Encoder", encoderText(run.encoder)),
     ...fact("Split hash", run.split_hash),

@@ -11,32 +11,45 @@ function pFacts(test, { key, head }) {
   return [...fact("p", pValue(test.p)), ...(head ? fact(head, pValue(test[key])) : [])];
 }
 
-function testFacts(test, reference, digits, correction) {
-  const { difference, ci_low: low, ci_high: high } = test;
+/** What a score or rank has to be read with: known leakage and skipped steps. */
+function warningFacts(cell, of = "") {
   return [
-    el("h4", {}, "Against ", el("b", { text: reference })),
+    ...fact(`Known leakage${of}`, cell?.leakage),
+    ...fact(`Skipped steps${of}`, `${cell?.skipped_steps || ""}`),
+  ];
+}
+
+/** A difference with its interval, or why it has none. */
+function differenceText({ difference, ci_low: low, ci_high: high }, digits, why) {
+  const known = low !== null && low !== undefined;
+  const range = known ? interval(low, high, signed, digits) : `(no interval: ${why || "undefined"})`;
+  return `${signed(difference, digits)} ${range}`;
+}
+
+function testFacts(test, board, index, reference) {
+  const { digits } = board.columns[index];
+  return [
+    el("h4", {}, "Against ", el("b", { text: board.label(reference) })),
     el("p", {}, verdictPill(test)),
     factList(
-      ...fact(
-        "Difference",
-        `${signed(difference, digits)} ${interval(low, high, signed, digits)}`,
-      ),
-      ...pFacts(test, correction),
+      ...fact("Difference", differenceText(test, digits, test.verdict)),
+      ...(verdictOf(test).name === "undefined" ? [] : pFacts(test, board.correction)),
       ...fact("Pairs", `${test.n}`),
+      ...warningFacts(reference.cells[index], " of the reference"),
     ),
   ];
 }
 
 function imageFacts(images, correction) {
   if (images.difference === null) return [el("p", { text: `Per image: ${images.note || NONE}` })];
-  const { difference, ci_low: low, ci_high: high, n_images: n, n_clusters: clusters } = images;
+  const { n_images: n, n_clusters: clusters } = images;
   const sizes = clusters ? `${n} in ${count(clusters, "patient")}` : `${n}`;
   const unit = clusters ? "patients" : "images";
   return [
     el("h4", { text: "Per image" }),
     el("p", { class: "hint", text: `Would it hold on other ${unit}? Scores are averaged over seeds.` }),
     factList(
-      ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
+      ...fact("Difference", differenceText(images, 2, images.note)),
       ...pFacts(images, correction),
       ...fact("Images", sizes),
     ),
@@ -74,12 +87,11 @@ function cellFacts(board, row, index, reference) {
       ...(column.score === false ? [] : seedNumber(cell, digits)),
       ...fact("Rank, all rows", cell.place ? `${cell.place}` : ""),
       ...fact("Rank, complete rows", cell.rank ? `${cell.rank}` : ""),
-      ...fact("On par with the best", best),
-      ...fact("Known leakage", cell.leakage || ""),
-      ...fact("Skipped steps", cell.skipped_steps ? `${cell.skipped_steps}` : ""),
+      ...fact("Not separable from the best", best),
+      ...warningFacts(cell),
     ),
     ...seedFacts(cell, digits),
-    ...(test ? testFacts(test, board.label(reference), digits, board.correction) : []),
+    ...(test ? testFacts(test, board, index, reference) : []),
     ...(test?.per_image ? imageFacts(test.per_image, board.correction) : []),
     ...(row.source ? [el("p", { class: "hint", text: `Published: ${row.source}` })] : []),
   ];
@@ -87,7 +99,7 @@ function cellFacts(board, row, index, reference) {
 
 /** Average rank with its bootstrap interval. */
 function rankFacts(board, row) {
-  const rank = row.average_rank;
+  const rank = rankCell(row);
   const scored = board.columns.filter((column) => column.score !== false);
   const among = `among ${count(board.ranked[0], "complete row")} of ${board.ranked[1]}`;
   const what = `Average rank over ${count(scored.length, "column")}, ${among}`;
@@ -97,6 +109,7 @@ function rankFacts(board, row) {
     factList(
       ...fact("Mean ± std", plusMinus(rank.mean, rank.std)),
       ...fact("95 % over datasets", interval(rank.low, rank.high, fixed, 1)),
+      ...warningFacts(rank),
     ),
   ];
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leaderboard.figures.critical_difference import levels
+from leaderboard.figures.labels import spread
+from leaderboard.figures.pareto import log_ticks
 from leaderboard.page.palette import series_style
 
 pytestmark = pytest.mark.page
@@ -183,3 +187,20 @@ def test_motion_respects_the_preference(visit, example):
     behaviour = "() => getComputedStyle(document.documentElement).scrollBehavior"
     assert visit(reduced_motion="reduce").open(example).evaluate(behaviour) == "auto"
     assert visit(reduced_motion="no-preference").open(example).evaluate(behaviour) == "smooth"
+
+
+def test_page_and_figures_lay_out_alike(visit, example):
+    """Ticks, heights of labels and levels of bars are computed twice, by the same rules."""
+    page, rng = visit().open(example), np.random.default_rng(0)
+    ends = np.sort(10.0 ** rng.uniform(-4, 6, (100, 2)), axis=1).tolist()
+    found = page.evaluate("ends => ends.map((pair) => logTicks(...pair))", ends)
+    for (low, high), ticks in zip(ends, found):
+        assert ticks == pytest.approx(log_ticks(low, high), rel=1e-12)
+    # Bars of whole numbers share ends, labels share places.
+    bars = [np.sort(rng.integers(0, 20, (12, 2)), axis=1).tolist() for _ in range(50)]
+    bars = [sorted(map(tuple, some)) for some in bars]
+    code = "sets => sets.map((bars) => levels(bars.map(([from, to]) => ({ from, to }))))"
+    assert page.evaluate(code, bars) == [levels(some) for some in bars]
+    wanted = rng.integers(0, 100, (50, 9)).tolist()
+    code = "sets => sets.map((wanted) => spread(wanted, 7, 90))"
+    assert page.evaluate(code, wanted) == [spread(some, 7, -math.inf, 90) for some in wanted]

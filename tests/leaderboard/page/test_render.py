@@ -17,6 +17,7 @@ from example_board import PICTURES
 
 import leaderboard.page as module
 from benchmark.errors import InputError
+from leaderboard.comparable import LEAKAGE, WARNINGS
 from leaderboard.page import SCRIPTS, STYLES, make_page, render
 from leaderboard.tables.latex_text import CHARACTERS
 
@@ -72,6 +73,8 @@ def test_data_arrive_at_full_precision(example):
     found, gallery, _, pictures = (json.loads(data_block(page, name)) for name in BLOCKS)
     assert found.pop("n_runs") == len(example["runs"])
     assert found.pop("latex") == CHARACTERS
+    words = (dict(found.pop(name)) for name in ("warnings", "leakage_counts"))
+    assert tuple(words) == (WARNINGS, LEAKAGE)
     found |= {"gallery": gallery["entries"], "runs": example["runs"]}
     assert {name: base64.b64decode(text) for name, text in pictures.items()}.items() <= (
         PICTURES.items()

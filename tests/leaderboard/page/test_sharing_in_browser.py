@@ -73,6 +73,9 @@ def test_the_table_is_copied_as_the_markdown_file_has_it(visit, leaderboard):
     assert "protocol journal, newest record 2025-01-02" in notes
     for note in ("[k] is the rank", "† marks", "‡ Known leakage", "Bold is the best"):
         assert f"\n- {note}" in notes
+    # The tests are no part of this table, nor of the copy.
+    assert "Reference of the tests" not in notes
+    assert re.search(r"^\| mae \|.* \d\.\d\d ± \d\.\d\d‡ \|", "\n".join(lines), re.MULTILINE)
 
 
 def test_costs_and_other_settings_are_copied_as_the_markdown_file_has_them(visit, make_run):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from board_locators import by_id, cell
 
+from leaderboard.comparable import LEAKAGE, WARNINGS, Conditions
 from leaderboard.statistics import p_number
 from leaderboard.tables.numbers import difference_text, rounded
 
@@ -227,3 +228,67 @@ def test_verdicts_in_a_sentence(visit, example):
         "not separable from MAE",
         "no test against MAE: other settings",
     ]
+
+
+def test_the_words_of_warnings_are_those_of_the_other_formats(visit, example):
+    page = visit().open(example)
+    assert page.evaluate("[...WARNINGS]") == [list(entry) for entry in WARNINGS.items()]
+    reports = [
+        {"report_hash": "h", "exact": 3, "similar": 0, "groups": 2},
+        {"report_hash": "h", "exact": 0, "similar": 1, "groups": 0},
+    ]
+    words = page.evaluate("reports => reports.map(leakageWords)", reports)
+    assert words == ["3 identical, 2 shared patients", "1 near-duplicate"]
+    counts = ({key: report[key] for key in LEAKAGE} for report in reports)
+    assert words == [Conditions({}, **numbers).leakage for numbers in counts]
+    assert page.evaluate("leakageWords(null)") == ""
+
+
+def test_the_dialog_of_a_run_names_its_leakage_and_skipped_steps(visit, example):
+    name = "journal/mae/arcade_v/seed0"
+    report = {"report_hash": "h", "exact": 3, "similar": 0, "groups": 0}
+    run = {**example["runs"][name], "leakage": report, "skipped_steps": 7}
+    page = visit().open({**example, "runs": {**example["runs"], name: run}})
+    cell(page, "MAE", 0).hover()
+    page.locator("#popover button").click()
+    facts = page.locator("#details .facts").last.inner_text()
+    assert "Known leakage\n3 identical\nSkipped steps\n7" in facts
+    page.locator("#details select").select_option("journal/mae/arcade_v/seed1")
+    assert "Known leakage" not in page.locator("#details .facts").last.inner_text()
+
+
+def test_a_test_names_the_leakage_of_its_reference(visit, example):
+    data = with_cells(example, leakage="3 identical")
+    leaked, other = data["boards"][0]["rows"][0], by_id(data["boards"][0])["mae"]
+    assert leaked["id"] != "mae"
+    page = visit().open(data, f"ref={leaked['id']}")
+    for column, named in ((1, True), (0, False)):
+        cell(page, other["title"], column).hover()
+        text = page.locator("#popover").inner_text()
+        assert f"Against {leaked['title']}" in text
+        assert ("Known leakage of the reference\n3 identical" in text) is named
+
+
+def test_an_undefined_test_says_in_words_why_it_has_no_interval(visit, example):
+    page = visit().open(example)
+    test = {"verdict": "single pair", "difference": -3.09, "ci_low": None, "ci_high": None}
+    test |= {"n": 1, "p": None, "p_holm": None}
+    board = "views = { label: () => 'MAE', columns: [{ digits: 2 }], correction: {} }"
+    words = page.evaluate(
+        f"test => {{ const {board}; const facts = testFacts(test, views, 0, {{ cells: [null] }});"
+        "return facts.map((node) => node.textContent).join(' '); }",
+        test,
+    )
+    assert "· no test: single pair" in words
+    assert "−3.09 (no interval: single pair)" in words
+    assert "—" not in words
+
+
+@pytest.mark.parametrize("wanted", ["evaluations", "<b>"])
+def test_a_board_that_is_not_there_is_named(visit, example, wanted):
+    page = visit().open(example, f"board={wanted}")
+    line = page.get_by_text(f"There is no board “{wanted}”: this is Segmentation.")
+    assert line.is_visible()
+    assert page.locator("#panel-segmentation").is_visible()
+    page.locator("#tab-detection").click()
+    assert page.get_by_text("There is no board").count() == 0
