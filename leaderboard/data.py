@@ -17,6 +17,7 @@ from benchmark.text import visible
 from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
+from leaderboard.comparable import WARNINGS
 from leaderboard.comparisons import Comparison, by_reference, comparisons, overall, references
 from leaderboard.costs.pareto import CostAxis, cost_axes
 from leaderboard.curves import curves
@@ -36,7 +37,7 @@ _LINKS = ("paper", "paper_url", "code", "licence")
 _RUN_FIELDS = (
     *("method", "title", "dataset", "seed", "finished", "device", "git", "versions", "encoder"),
     *("split_hash", "corpus_hash", "config_hash", "wall_time_s", "images_per_s"),
-    *("peak_memory_mb", "n_images", "metrics", "config"),
+    *("peak_memory_mb", "n_images", "leakage", "skipped_steps", "metrics", "config"),
 )
 _RUN_KEYS = set(_RUN_FIELDS)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -171,14 +172,16 @@ def _overview(leaderboard: Leaderboard) -> dict[str, Any]:
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    """A table as it is printed."""
+    """A table as it is printed, with what its marks say."""
+    marks = "".join(entry.suffix for row in grid.rows for entry in row)
+    warnings = (f"{mark} {words}." for mark, words in WARNINGS.items() if mark in marks)
     return {
         "title": grid.heading,
         "header": list(grid.header),
         "n_text": grid.n_text,
-        "rows": [[entry.text for entry in row] for row in grid.rows],
+        "rows": [[entry.text + entry.suffix for entry in row] for row in grid.rows],
         "places": [[entry.place for entry in row] for row in grid.rows],
-        "notes": list(grid.notes),
+        "notes": [*grid.notes, *warnings],
     }
 
 

@@ -302,11 +302,19 @@ def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
     """The ranks of all tables, and frozen against fine-tuned scores; empty without them."""
     grids = []
     if overview := leaderboard.overview:
+        ranked = ((b, r) for b in leaderboard.boards for r in b.rows if not r.context)
+        marks = {(board.id, row.method): rank_marks(row) for board, row in ranked}
         rows = [
             (
                 Entry(row.title),
                 *(
-                    Entry("—") if rank is None else Entry(mean_std(rank), _shown(place, table.rows))
+                    Entry("—")
+                    if rank is None
+                    else Entry(
+                        mean_std(rank),
+                        _shown(place, table.rows),
+                        marks[table.board, row.method],
+                    )
                     for rank, place, table in zip(row.ranks, row.places, overview.tables)
                 ),
             )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leaderboard.data import board_data
 from leaderboard.evaluations.scatter import spearman
 from leaderboard.tables.grids import overview_grids
 from leaderboard.tables.markdown import to_markdown
@@ -40,6 +41,27 @@ def test_an_incomplete_row_has_no_rank(build, make_evaluations):
         **{"vasomim": False, "mae": True, "simmim": False, "transunet": True}
     }
     assert overview.tables[linear].rows == 2
+
+
+def test_ranks_of_marked_scores_are_marked_and_explained(build, make_evaluations):
+    records = [
+        r.model_copy(update={"skipped_steps": 3})
+        if (r.method, r.dataset) == ("mae", "xcav-linear")
+        else r
+        for r in make_evaluations()
+    ]
+    leaderboard = build(records)
+    grid = overview_grids(leaderboard)[0]
+    found = {
+        (row[0].text, head) for row in grid.rows for head, e in zip(grid.header, row) if e.suffix
+    }
+    table = next(t for t in leaderboard.overview.tables if t.board == "linear")
+    assert {(method, head.partition(" (")[0]) for method, head in found} == {("MAE", table.title)}
+    data = board_data(leaderboard)
+    assert data["runs"]["journal/mae/xcav-linear/seed0"]["skipped_steps"] == 3
+    shown = data["overview"]["tables"][0]
+    assert sum(text.endswith("§") for row in shown["rows"] for text in row) == 1
+    assert shown["notes"][-1] == "§ training steps were skipped, their loss was not finite."
 
 
 def test_fine_tuning_alone_has_no_overview(build, records):
