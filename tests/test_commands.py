@@ -354,6 +354,8 @@ def test_result_blocks_run(document: str, worked: Path, free: dict[str, str]) ->
     # Of the inputs, `worked` has results and logs, and no packs.
     parts = [block for language, block in blocks(document) if language == "bash"]
     script = "\n".join(part for part in parts if "--packs" not in part)
+    # Single runs that differ: by how much more than noise is unknown, and 1 says so.
+    script = re.sub(r"(tools/results\.py compare [^#\n]*)", r"\1 || test $? -eq 1 ", script)
     done = bash(f"set -eu\n{script}", worked, free)
     assert done.returncode == 0, done.stdout + done.stderr
     outs = re.findall(r"--out (\S+\.\w+)", script)
