@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmark.acceptance.findings import Finding, at_least, at_most, fact, holds
 from benchmark.anatomy.extraction import vessel_mask
-from benchmark.checks.contract import prepare, without_drop_path
+from benchmark.checks.contract import largest_difference, prepare, without_drop_path
 from benchmark.checks.two_processes import StepResult, step_gradients
 from benchmark.data.synthetic import angiogram
 from benchmark.device import device, on_cpu, uses_gpu
@@ -103,10 +103,7 @@ def first_steps(reduced: bool) -> Iterator[Finding]:
                 expected = _first_step(config, "fp32")
             found = _first_step(config, "fp32")
             yield at_most(f"{name}: loss, relative", _loss_apart(expected, found), TOLERANCE)
-            apart = max(
-                relative_difference(value, found[1][key]) * _share(value, expected)
-                for key, value in expected[1].items()
-            )
+            apart, _ = largest_difference(expected[1], found[1])
             yield at_most(f"{name}: gradient, of the largest one", apart, TOLERANCE)
             if uses_gpu():
                 rounded = _first_step(config, "bf16")
@@ -153,11 +150,6 @@ def _total(result: StepResult) -> float:
 def _loss_apart(expected: StepResult, found: StepResult) -> float:
     apart = abs(_total(expected) - _total(found)) / (abs(_total(expected)) or 1.0)
     return apart if math.isfinite(apart) else math.inf
-
-
-def _share(value: Tensor, result: StepResult) -> float:
-    """The largest gradient of a tensor by that of all."""
-    return float(value.abs().max()) / (max(float(g.abs().max()) for g in result[1].values()) or 1.0)
 
 
 def _cosine(expected: StepResult, found: StepResult) -> float:

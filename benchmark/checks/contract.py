@@ -263,13 +263,13 @@ def export_is_what_was_trained(trial: ContractTrial) -> str:
     return f"{card.architecture}, fingerprint {card.fingerprint}"
 
 
-def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
-    """The largest one, relative to the largest expected gradient, and where it is.
+def largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
+    """That of gradients by name, relative to the largest expected one, and where it is.
 
     Infinite where a gradient is not finite, which no comparison would find too large.
     """
     scale = max(float(gradient.abs().max()) for gradient in expected.values()) or 1.0
-    apart = {n: float((g - found[n]).abs().max()) / scale for n, g in expected.items()}
+    apart = {n: float((g - found[n].to(g.device)).abs().max()) / scale for n, g in expected.items()}
     apart = {n: value if math.isfinite(value) else math.inf for n, value in apart.items()}
     where = max(apart, key=apart.__getitem__)
     return apart[where], where
@@ -286,7 +286,7 @@ def two_processes_are_one(trial: ContractTrial) -> str:
     without_drop_path(content)
     terms, gradients = step_gradients(assemble(Config(from_plain(content))))
     both = trial.pair.gradients(content)
-    worst, where = max(_largest_difference(gradients, shared) for _, shared in both)
+    worst, where = max(largest_difference(gradients, shared) for _, shared in both)
     if worst > _TOLERANCE:
         raise BrokenContract(f"gradients differ by {worst:.1e} of the largest one, in {where}")
     means = {name: (both[0][0][name] + both[1][0][name]) / 2 for name in terms}

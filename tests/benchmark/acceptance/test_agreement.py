@@ -30,6 +30,47 @@ def test_tf32_is_off_within_the_block_only():
         torch.backends.cudnn.allow_tf32 = before
 
 
+def test_views_that_differ_miss_the_goal(monkeypatch):
+    """An image off by a hundredth, and a mask off by one entry."""
+    image, mask = torch.full((2, 3), 2.0), torch.tensor([True, False])
+    answers = iter(
+        [{"image": image, "mask": mask}, {"image": 1.01 * image, "mask": ~mask}],
+    )
+    monkeypatch.setattr(agreement, "_views", lambda config: next(answers))
+    monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["mae"])
+    monkeypatch.setattr(agreement, "small_trial", lambda *_: None)
+    images, masks = agreement.views(reduced=True)
+    assert (images.reached, masks.reached) == (False, False)
+    assert images.value == pytest.approx(0.01, rel=1e-4)
+    assert masks.value == "mask"
+
+
+def test_vessel_masks_that_differ_miss_the_goal(monkeypatch):
+    true, calls = agreement.vessel_mask, []
+
+    def mask(frames, valid=None):
+        calls.append(1)
+        found = true(frames, valid=valid)
+        found[0, 0, 0] ^= len(calls) % 2 == 0  # on the device only
+        return found
+
+    monkeypatch.setattr(agreement, "vessel_mask", mask)
+    found = [f for f in agreement.vessel_masks(reduced=True) if "differ" in f.what]
+    assert [(finding.value, finding.reached) for finding in found] == [(1, False), (1, False)]
+
+
+def test_a_gradient_that_should_be_zero_is_seen(monkeypatch):
+    """Whatever its own size is: relative to the largest gradient."""
+    zero, one = torch.zeros(2), torch.tensor([4.0, 0.0])
+    results = iter([({"loss": 1.0}, {"a": zero, "b": one}), ({"loss": 1.0}, {"a": one, "b": one})])
+    monkeypatch.setattr(agreement, "_first_step", lambda *_: next(results))
+    monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["mae"])
+    monkeypatch.setattr(agreement, "small_trial", lambda *_: None)
+    found = {finding.what: finding for finding in first_steps(reduced=True)}
+    gradient = found["mae: gradient, of the largest one"]
+    assert (gradient.value, gradient.reached) == (1.0, False)
+
+
 @pytest.mark.parametrize("factor", [1.0, 1.01])
 def test_a_gradient_that_is_off_by_a_hundredth_misses_the_goal(monkeypatch, factor):
     true, calls = agreement.step_gradients, []
