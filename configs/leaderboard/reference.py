@@ -4,11 +4,10 @@
 
 6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
 and VasoMIM; test sets at a quarter of the usual dose, with branches of all sizes; five seeds of the
-fine-tuning. Prepared in its folder, DCA1 is scored as well; REFERENCE_PACK=DIR pre-trains on a pack
-of real angiograms instead, in a folder of its own. See docs/reference_run.md.
+fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. `reference_real.py` is
+pre-trained on real angiograms. See docs/reference_run.md.
 """
 
-import os as _os
 from pathlib import Path as _Path
 
 title = "Reference run"
@@ -17,9 +16,8 @@ jobs = 2  # small networks gain little from threads
 seeds = (0, 1, 2, 3, 4)
 reference = "mae"
 
-_real = _os.environ.get("REFERENCE_PACK")
-work = "work_dirs/reference_real" if _real else "work_dirs/reference"
-packs = (_real or "{work}/packs/synthetic",)
+work = "work_dirs/reference"
+packs = ("{work}/packs/synthetic",)
 
 _repeated = tuple(f"analysis-{name}_seed_{seed}" for name in ("mae", "vasomim") for seed in (1, 2))
 _pretrained = (
@@ -28,9 +26,10 @@ _pretrained = (
 )
 methods = ("frangi", "unet", "random", *_pretrained, *_repeated)
 
-_given = ("dca1",) if (_Path(work) / "downstream" / "dca1").is_dir() else ()
 _shares = ("synthetic_v-10pct", "synthetic_v-25pct")
-datasets = ("synthetic_v", "synthetic_v-linear", *_shares, "synthetic_vs", "synthetic_d", *_given)
+_frozen = ("synthetic_v-linear", "synthetic_v-patches")
+_given = ("dca1", "dca1-linear") if (_Path(work) / "downstream" / "dca1").is_dir() else ()
+datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", "synthetic_d", *_given)
 only = {
     **dict.fromkeys(_shares, ("unet", "random", "mae", "vasomim")),
     "synthetic_vs": ("unet", "random", *_pretrained),
