@@ -30,10 +30,13 @@ _shares = ("synthetic_v-10pct", "synthetic_v-25pct")
 _frozen = ("synthetic_v-linear", "synthetic_v-patches")
 _given = ("dca1", "dca1-linear") if (_Path(work) / "downstream" / "dca1").is_dir() else ()
 datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", "synthetic_d", *_given)
+_few = ("random", "mae", "vasomim_v1", "vasomim")
 only = {
     **dict.fromkeys(_shares, ("unet", "random", "mae", "vasomim")),
-    "synthetic_vs": ("unet", "random", *_pretrained),
-    "synthetic_d": ("random", *_pretrained),
+    "synthetic_v-patches": _few,
+    "synthetic_vs": ("unet", *_few),
+    "synthetic_d": _few,
+    **{dataset: ("frangi", "unet", *_few) for dataset in _given},
 }
 
 frames = {
