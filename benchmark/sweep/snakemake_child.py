@@ -23,6 +23,9 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    # `run_plan` stops the jobs with SIGINT, which all of them would ignore, as the processes of a
+    # sweep that a script started in the background do.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with, args=(int(sys.argv.pop(1)),), daemon=True).start()
     from snakemake.cli import main
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,7 +33,7 @@ needs_snakemake = pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None, reason="snakemake needs Python 3.11 or newer"
 )
 KILLS = 6
-Start = Callable[["Plan", int], "subprocess.Popen[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a process, leader of a group, that runs a plan with so many jobs at once."""
     groups = []
 
-    def begin(plan: Plan, jobs: int) -> subprocess.Popen[bytes]:
+    def begin(plan: Plan, jobs: int, sigint: Any = signal.SIG_DFL) -> subprocess.Popen[bytes]:
         file = tmp_path / "plan.pickle"
         file.write_bytes(pickle.dumps((plan, PROFILES / "local", jobs, [])))
         code = "import pickle, sys; from benchmark.sweep.execution import run_plan\n"
@@ -50,6 +50,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -206,10 +207,12 @@ def test_an_orphan_begins_nothing(sweep):
 
 @pytest.mark.slow
 @needs_snakemake
-def test_a_sweep_that_is_told_to_stop_leaves_nothing_failed(sweep, start):
+@pytest.mark.parametrize("sigint", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_sweep_that_is_told_to_stop_leaves_nothing_failed(sweep, start, sigint):
+    """Also where a script started it in the background, which makes it ignore Ctrl-C."""
     sweep = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,))
     sweep.change(slow={"unet-synthetic_v-0": 600})
-    process = start(sweep.plan(), 1)
+    process = start(sweep.plan(), 1, sigint)
     wait_for(lambda: sweep.calls() == ["unet-synthetic_v-0"])
     process.terminate()
     assert process.wait(timeout=120) != 0
