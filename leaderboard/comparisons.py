@@ -18,7 +18,7 @@ CORRECTIONS = {"holm": "Holm", "bh": "Benjamini–Hochberg", "none": "uncorrecte
 
 
 #: Tests of all pairs of rows up to which a board has them against every row as reference.
-MOST_TESTS = 40_000
+MOST_TESTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,29 +138,25 @@ def _verdict(test: PairedT, p: float | None, column: Column | None) -> str:
 
 
 def by_reference(
-    board: Board, test: Callable[[Board, str, str], tuple[Comparison, ...]], correction: str
+    board: Board,
+    test: Callable[[Board, str, str], tuple[Comparison, ...]],
+    correction: str,
+    rows: Sequence[str],
 ) -> dict[str, tuple[Comparison, ...]]:
-    """`comparisons` or `overall` for every row that can be a reference (`references`)."""
-    number = len(board.dataset_pairs) if test is overall else _number_of_tests(board)
-    tests = {row: test(board, row, correction) for row in _references(board, number)}
+    """`comparisons` or `overall` for each of these rows as reference, if it has any."""
+    tests = {row: test(board, row, correction) for row in rows}
     return {reference: against for reference, against in tests.items() if against}
 
 
-def references(board: Board) -> list[str]:
-    """The rows that a reader can choose as reference: all that compete, of a large board one.
+def is_large(board: Board) -> bool:
+    """Whether it has more than `MOST_TESTS` tests of an ordered pair of rows in a column.
 
-    The tests of all pairs of a hundred methods in ten columns would take tens of megabytes.
+    Those of all pairs of a hundred methods in ten columns would take tens of megabytes.
     """
-    return _references(board, _number_of_tests(board))
+    return sum(map(len, board.pairs)) > MOST_TESTS
 
 
-def _references(board: Board, number: int) -> list[str]:
+def references(board: Board, large: bool) -> list[str]:
+    """The rows that a reader can choose as reference: all that compete, of a large board one."""
     competing = [row.id for row in board.rows if not row.context]
-    if number <= MOST_TESTS:
-        return competing
-    return [row for row in competing if row == board.reference]
-
-
-def _number_of_tests(board: Board) -> int:
-    """Of every ordered pair of rows in every column."""
-    return sum(map(len, board.pairs))
+    return [row for row in competing if row == board.reference] if large else competing

@@ -18,7 +18,14 @@ from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
 from leaderboard.comparable import WARNINGS
-from leaderboard.comparisons import Comparison, by_reference, comparisons, overall, references
+from leaderboard.comparisons import (
+    Comparison,
+    by_reference,
+    comparisons,
+    is_large,
+    overall,
+    references,
+)
 from leaderboard.costs.pareto import CostAxis, cost_axes
 from leaderboard.curves import curves
 from leaderboard.evaluations.scatter import Scatter
@@ -68,7 +75,13 @@ def board_data(
             "title": combined.title,
             "reference_row": combined.reference,
             "columns": [column.id for column in combined.columns if column.unit == "%"],
-            "overall": _tests(combined, overall, leaderboard.correction),
+            # On the page, the reference is that of the first board.
+            "overall": _tests(
+                combined,
+                overall,
+                leaderboard.correction,
+                references(combined, is_large(leaderboard.boards[0])),
+            ),
         },
         "curves": curves(leaderboard.boards),
         "costs": cost_data(leaderboard),
@@ -117,6 +130,7 @@ def _visible(value: Any) -> Any:
 
 
 def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
+    correction, rows = leaderboard.correction, references(board, is_large(board))
     return {
         **_fields(board, "id", "title", "task", "protocol", "analysis", "origin"),
         "reference_row": board.reference,
@@ -124,13 +138,13 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "rows": [_row(row, board.columns, leaderboard.protocol) for row in board.rows],
         "families": series_styles(sorted({row.family for row in board.rows})),
         "friedman": _friedman(board),
-        "comparisons": _tests(board, comparisons, leaderboard.correction),
-        "overall": _tests(board, overall, leaderboard.correction),
+        "comparisons": _tests(board, comparisons, correction, rows),
+        "overall": _tests(board, overall, correction, rows),
         "cost_axes": [_cost_axis(axis) for axis in cost_axes(board, leaderboard.costs)],
         "ranked": list(board.ranked),
         "rank_title": rank_title(board),
         "notes": [*fixed_notes(board), *_limit_notes(board)],
-        "reference_notes": _reference_notes(board, leaderboard.correction),
+        "reference_notes": _reference_notes(board, correction, rows),
         **(_evaluation(board) if board.is_evaluation else {}),
     }
 
@@ -140,19 +154,19 @@ def _cost_axis(axis: CostAxis) -> dict[str, Any]:
     return _fields(axis, *names)
 
 
-def _reference_notes(board: Board, correction: str) -> dict[str, list[str]]:
-    """Row → what is said about the tests against it, for every row that can be the reference."""
-    notes = {row: reference_notes(board, row, correction) for row in references(board)}
+def _reference_notes(board: Board, correction: str, rows: list[str]) -> dict[str, list[str]]:
+    """Row → what is said about the tests against it, for each of these rows."""
+    notes = {row: reference_notes(board, row, correction) for row in rows}
     return {row: texts for row, texts in notes.items() if texts}
 
 
 def _limit_notes(board: Board) -> list[str]:
     """What is said where not every row can be the reference."""
-    competing = [row for row in board.rows if not row.context]
-    if len(references(board)) == len(competing):
+    if not is_large(board):
         return []
+    competing = sum(not row.context for row in board.rows)
     return [
-        f"With {len(competing)} rows only the declared reference can be chosen here: tests against "
+        f"With {competing} rows only the declared reference can be chosen here: tests against "
         "all of them would make the page too large. Declare another one by --reference."
     ]
 
@@ -257,9 +271,11 @@ def _friedman(board: Board) -> dict[str, Any] | None:
     }
 
 
-def _tests(board: Board, kind: Any, correction: str) -> dict[str, list[dict[str, Any]]]:
-    """Reference → the test of every other row against it."""
-    tests = by_reference(board, kind, correction)
+def _tests(
+    board: Board, kind: Any, correction: str, rows: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Reference → the test of every other row against it, for each of these rows."""
+    tests = by_reference(board, kind, correction, rows)
     return {reference: list(map(_test, against)) for reference, against in tests.items()}
 
 
