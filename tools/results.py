@@ -53,6 +53,12 @@ def arguments() -> argparse.Namespace:
         help="if the target has another record of a run: keep it (only-missing, the default), "
         "replace it (always), or stop before anything is copied (never)",
     )
+    merge.add_argument(
+        "--without-examples",
+        action="store_true",
+        help="leave out the pictures of frames and predictions, which may not be published "
+        "everywhere and are most of the bytes",
+    )
     return parser.parse_args()
 
 
@@ -152,7 +158,7 @@ def show_file(path: Path) -> None:
         print(visible(line))
 
 
-def merge(sources: list[str], into: Path, policy: str) -> int:
+def merge(sources: list[str], into: Path, policy: str, examples: bool) -> int:
     from rich.console import Console
     from rich.progress import track
 
@@ -161,7 +167,7 @@ def merge(sources: list[str], into: Path, policy: str) -> int:
 
     screen = Console(stderr=True)
     with hold_folder(into, "being merged into"):
-        steps, problems = plan_merge(sources, into, policy)
+        steps, problems = plan_merge(sources, into, policy, examples)
         for step in track(steps, "merge", console=screen, disable=not screen.is_terminal):
             apply_step(step)
     for step in steps:
@@ -182,7 +188,7 @@ def main() -> int:
     if args.command == "validate":
         return validate(Path(args.folder))
     if args.command == "merge":
-        return merge(args.source, Path(args.into), args.policy)
+        return merge(args.source, Path(args.into), args.policy, not args.without_examples)
     if args.command == "compare":
         return compare(args.before, args.after)
     path = Path(args.path)

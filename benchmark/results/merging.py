@@ -24,16 +24,21 @@ class MergeStep:
         action: ``"copied"``; ``"equal"`` to the existing record; ``"replaced"`` the existing
             record; or ``"kept"`` the existing record, by the policy.
         conflict: how the two differ; None if there is no existing record or they are equal.
+        examples: whether the examples are copied, too.
     """
 
     source: Path
     target: Path
     action: str
     conflict: str | None = None
+    examples: bool = True
 
 
 def plan_merge(
-    sources: Iterable[Path | str], into: Path | str, policy: str = "only-missing"
+    sources: Iterable[Path | str],
+    into: Path | str,
+    policy: str = "only-missing",
+    examples: bool = True,
 ) -> tuple[list[MergeStep], list[str]]:
     """Plan a merge without writing anything; `apply_step` performs each step.
 
@@ -42,6 +47,7 @@ def plan_merge(
         into: the target folder; it need not exist.
         policy: one of `OVERWRITE_POLICIES`, for runs that have another record already; equal
             records do not conflict.
+        examples: whether to copy the examples, too.
 
     Returns the steps in order, and one line per file of the sources that is skipped, as it is not a
     valid record with its scores and examples.
@@ -62,7 +68,8 @@ def plan_merge(
         found = scan_results(source)
         problems += [f"{source}: {line}" for line in found.problems]
         for place in sorted(found.records):
-            record, path, target = found.records[place], found.paths[place], into / place
+            record = _without_examples(found.records[place], examples)
+            path, target = found.paths[place], into / place
             try:
                 read_examples(path)
                 conflict = _conflict(record, merged.get(place), target)
@@ -78,10 +85,14 @@ def plan_merge(
                     "merged; --policy only-missing keeps it, always replaces it"
                 )
             action = _action(conflict, place in merged or target.exists(), policy)
-            steps.append(MergeStep(path, target, action, conflict))
+            steps.append(MergeStep(path, target, action, conflict, examples))
             if action in ("copied", "replaced"):
                 merged[place] = record
     return steps, problems
+
+
+def _without_examples(record: RunRecord, keep: bool) -> RunRecord:
+    return record if keep else record.model_copy(update={"examples": None})
 
 
 def _refuse_nested(source: Path, into: Path) -> None:
@@ -121,7 +132,7 @@ def apply_step(step: MergeStep) -> None:
         return
     changed = InputError(f"{step.source}: has changed since the merge was planned; merge again")
     try:
-        record = read_record(step.source)
+        record = _without_examples(read_record(step.source), step.examples)
     except InputError:
         raise changed from None
     entries = {SCORES: record.per_image, EXAMPLES: record.examples}

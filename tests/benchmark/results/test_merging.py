@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,9 +28,11 @@ MakeRecord = Callable[..., RunRecord]
 Write = Callable[..., Path]
 
 
-def merge(*sources: Path, into: Path, policy: str = "only-missing") -> list[str]:
+def merge(
+    *sources: Path, into: Path, policy: str = "only-missing", examples: bool = True
+) -> list[str]:
     """Plan and do it; what happened to each run in words, problems included."""
-    steps, problems = plan_merge(sources, into, policy)
+    steps, problems = plan_merge(sources, into, policy, examples)
     for step in steps:
         apply_step(step)
     return [f"{step.action} {step.target.stem}" for step in steps] + problems
@@ -56,6 +59,27 @@ def test_runs_of_two_machines_are_merged_byte_for_byte(tmp_path, write, examples
         "equal seed3",
     ]
     assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
+
+
+def test_pictures_are_left_out_where_asked(tmp_path, write, examples):
+    """Of the record only the entry of its examples changes; the scores are the same bytes."""
+    one, into = tmp_path / "one", tmp_path / "into"
+    write(examples=examples, folder=one)
+    assert merge(one, into=into, examples=False) == ["copied seed0"]
+    before, after = content(one), content(into)
+    (record,) = (name for name in before if name.endswith(".json"))
+    (scores,) = (name for name in before if name.endswith(".csv"))
+    assert after.keys() == {record, scores}
+    assert after[scores] == before[scores]
+    old = json.loads(before[record])
+    assert old["examples"] is not None
+    assert json.loads(after[record]) == {**old, "examples": None}
+    assert find_problems(into) == (1, [])
+    assert merge(one, into=into, examples=False, policy="never") == ["equal seed0"]
+    # With them, another record.
+    assert merge(one, into=into) == ["kept seed0"]
+    assert merge(one, into=into, policy="always") == ["replaced seed0"]
+    assert content(into) == before
 
 
 @pytest.fixture
