@@ -132,10 +132,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="also update the short board in FILE"
     )
+    parser.add_argument(
+        "--marker", metavar="NAME", help="which one, if FILE has several (docs/leaderboard.md)"
+    )
     options = parser.parse_args(arguments)
     unused = {
         "published": (*RUNS_ONLY, "compare"),
-        "compare": (*RUNS_ONLY, "reference", "write"),
+        "compare": (*RUNS_ONLY, "reference", "write", "marker"),
         "assets": ("page_limit",),
     }
     # A limit of 0 is one.
@@ -146,6 +149,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         for name in names if mode in given else ():
             if name in given:
                 parser.error(f"--{name.replace('_', '-')} has no effect with --{mode}: drop it")
+    if options.marker and not options.write:
+        parser.error("--marker needs --write")
     known = COMPARED if options.compare else FORMATS
     options.format = options.format or known
     if other := [name for name in options.format if name not in known]:
@@ -260,7 +265,8 @@ def write(leaderboard: Leaderboard, gallery: Gallery | None, options: argparse.N
     from leaderboard.pictures.files import pictures_folder, remove_old_pictures, write_pictures
     from leaderboard.tables.latex import to_latex
     from leaderboard.tables.long_format import to_csv
-    from leaderboard.tables.markdown import short_table, to_markdown, write_between_markers
+    from leaderboard.tables.markdown import to_markdown
+    from leaderboard.tables.short_board import short_table, write_between_markers
 
     name = "published" if options.published else "leaderboard"
     folder = pictures_folder(options.out / name)
@@ -288,7 +294,7 @@ def write(leaderboard: Leaderboard, gallery: Gallery | None, options: argparse.N
         # Once no page refers to them any more.
         remove_old_pictures(folder, pictures if options.assets else ())
     if options.write:
-        write_between_markers(options.write, short_table(leaderboard))
+        write_between_markers(options.write, short_table(leaderboard), options.marker)
     return text
 
 

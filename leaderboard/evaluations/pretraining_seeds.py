@@ -20,6 +20,9 @@ from leaderboard.tables.numbers import difference_text, interval_text, rounded
 #: Id of the analysis that has this table.
 PRETRAINING_SEEDS = "pretraining_seeds"
 
+#: Of the table.
+TITLE = "Two sources of variance"
+
 _NOTE = (
     "Each pre-training is fine-tuned with the seeds of the columns above. σ of the fine-tuning: "
     "pooled over the pre-trainings; σ of the pre-training: what the spread of the pre-trainings' "
@@ -112,7 +115,7 @@ def add_pretraining_seeds(
         for column in board.columns
         for title in titles
     )
-    detail = Detail("Two sources of variance", ("Method",), columns, tuple(rows), (_NOTE,))
+    detail = Detail(TITLE, ("Method",), columns, tuple(rows), (_NOTE,))
     return replace(board, details=(*board.details, detail))
 
 

@@ -16,7 +16,8 @@ from leaderboard.figures import Choice, draw, draw_training
 from leaderboard.page import render
 from leaderboard.tables.latex import to_latex
 from leaderboard.tables.long_format import to_csv
-from leaderboard.tables.markdown import short_table, to_markdown
+from leaderboard.tables.markdown import to_markdown
+from leaderboard.tables.short_board import short_table
 from leaderboard.tables.terminal import show
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "leaderboard.py"

@@ -13,7 +13,8 @@ from leaderboard.data import board_data
 from leaderboard.evaluations.kinds import EVALUATIONS, Table, table_of
 from leaderboard.tables.latex import to_latex
 from leaderboard.tables.long_format import to_csv
-from leaderboard.tables.markdown import short_table, to_markdown
+from leaderboard.tables.markdown import to_markdown
+from leaderboard.tables.short_board import short_table
 
 MAIN = ["segmentation"]
 EVALUATED = [

@@ -1,17 +1,9 @@
 import pytest
 
-from benchmark.errors import InputError
 from leaderboard.build import published_leaderboard
 from leaderboard.published import read_tables
 from leaderboard.statistics import p_number
-from leaderboard.tables.markdown import (
-    END,
-    START,
-    escape,
-    short_table,
-    to_markdown,
-    write_between_markers,
-)
+from leaderboard.tables.markdown import escape, to_markdown
 from leaderboard.tables.numbers import difference_text, rounded
 
 
@@ -143,32 +135,3 @@ def test_names_cannot_break_out_of_their_cell(build, make_run):
 )
 def test_special_characters_stay_text(text, expected):
     assert escape(text) == expected
-
-
-def test_the_short_board(build, records, make_detections, make_run):
-    records += make_detections({"mae": 92.0, "vasomim": 95.0})
-    records += [make_run(f"m{k}", "xcav", 0, dsc=60.0 + k) for k in range(12)]
-    lines = short_table(build(records)).splitlines()
-    assert lines[0] == (
-        "| Method | Pre-training | Rank: segmentation (3 of 15 rows) | Rank: detection "
-        "| ARCADE-V DSC | XCAV DSC |"
-    )
-    assert lines[2].startswith("| MAE | XA-170K | 1.33 ± 0.58 | 2.00 ± 0.00 |")
-    assert "The best 10 of 15 rows by average rank." in lines
-    assert lines[-1] == "Protocol: journal · reference: MAE (mae) · newest record: 2025-01-02"
-    published = short_table(published_leaderboard(read_tables()))
-    assert "| VasoMIM-v1 | XA-170K | 2.13 ± 0.35 | 2.00 ± 0.00 |" in published
-    assert "table I; Huang et al., VasoMIM, arXiv 2602.11536, 2026, table III." in published
-
-
-def test_only_what_is_between_the_markers_is_replaced(tmp_path):
-    file = tmp_path / "README.md"
-    with pytest.raises(InputError, match="no such file to write the short board into"):
-        write_between_markers(file, "x")
-    file.write_text("no markers")
-    with pytest.raises(InputError, match="has no lines"):
-        write_between_markers(file, "x")
-    file.write_text(f"before\n{START}\nold\n{END}\nafter\n")
-    for _ in range(2):
-        write_between_markers(file, "| a \\| b |")
-        assert file.read_text() == f"before\n{START}\n\n| a \\| b |\n\n{END}\nafter\n"
