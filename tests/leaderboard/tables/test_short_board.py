@@ -69,7 +69,7 @@ def test_both_sources_of_variance_follow(build, make_run):
     text = short_table(build(records))
     table = text[text.index("**Two sources of variance**") :].splitlines()
     # The variances within are 1; of the means 71, 75 and 73 it is 4, of which 1 / 3 is noise.
-    assert table[4] == "| MAE | 73.00 (n = 3) | 1.00 | 1.91 |  |"
+    assert table[4] == "| MAE | 73.00 (n = 3) | 1.00 | 1.91 | — |"
     assert "one-way random effects" in table[-1]
 
 
