@@ -18,9 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 # where the name `leaderboard` is a tool and not the package.
 sys.path.insert(0, str(ROOT))
 
-IN_CLONE = (ROOT / "pyproject.toml").is_file()
-"""Whether this is a clone of the project, which has a folder for the board; or installed."""
-
 import _screen  # noqa: E402
 
 from benchmark.commands import PROGRAM, as_called  # noqa: E402

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from _cli import IN_CLONE, ROOT, number, run
+from _cli import number, run
 
 from benchmark.type_hints import Range
 
@@ -26,8 +26,8 @@ FORMATS = ("md", "csv", "tex", "json", "html")
 #: Those of --compare.
 COMPARED = ("md", "html")
 #: Default folder to write to, and the default folder of the result files.
-BOARD = ROOT / "leaderboard" if IN_CLONE else Path("work_dirs")
-RESULTS = BOARD / "results"
+OUT = Path("work_dirs")
+RESULTS = OUT / "results"
 #: Protocol → matrices whose runs are in its tables.
 MATRICES = {"journal": ("journal", "ablations"), "aaai": ("aaai", "aaai_ablations")}
 # Options of boards of results.
@@ -53,14 +53,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         default=RESULTS,
         metavar="DIR",
-        help=f"folder of the result files (default: {BOARD.name}/results)",
+        help=f"folder of the result files (default: {RESULTS})",
     )
     parser.add_argument(
         "--out",
         type=Path,
-        default=BOARD,
+        default=OUT,
         metavar="DIR",
-        help=f"folder to write to (default: {BOARD.name})",
+        help=f"folder to write to (default: {OUT})",
     )
     parser.add_argument(
         "--format",

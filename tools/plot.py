@@ -2,8 +2,8 @@
 # PYTHON_ARGCOMPLETE_OK
 """Draw the diagrams of the leaderboard's page as figures for print: PNG, SVG or PDF.
 
-    tools/plot.py critical-difference leaderboard/leaderboard.json --out cd.pdf
-    tools/plot.py datasets leaderboard/leaderboard.json --columns arcade_v/dsc --out dots.svg
+    tools/plot.py critical-difference work_dirs/leaderboard.json --out cd.pdf
+    tools/plot.py datasets work_dirs/leaderboard.json --columns arcade_v/dsc --out dots.svg
     tools/plot.py training work_dirs/mae/pretrain work_dirs/vasomim/pretrain --out loss.png
 
 What is higher than a page is split into numbered files. Equal inputs give byte-identical files.

@@ -211,7 +211,7 @@ def scan_results(folder: Path | str) -> ScannedRecords:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of results")
+        raise InputError(f"{folder}: no such folder of results; tools/finetune.py makes one")
     problems: list[str] = []
     # Nearest first, then by path.
     entries = sorted(files.walk(folder, problems), key=lambda path: (len(path.parts), path.parts))
