@@ -14,12 +14,11 @@ seeds = (0, 1, 2, 3, 4)
 reference = "mae"
 work = "work_dirs/reference_real"
 
-_repeated = tuple(f"analysis-{name}_seed_{seed}" for name in ("mae", "vasomim") for seed in (1, 2))
-methods = ("frangi", "unet", "random", "mae", "vasomim", *_repeated)
+methods = ("frangi", "unet", "random", "mae", "vasomim")
 datasets = ("dca1", "dca1-linear")
 
 packs = ("{work}/packs/cadica", "{work}/packs/dca1")
-pretrain_options = ("epochs=800", "batch_size=28", "micro_batch=28", "checkpoint_interval=100")
+pretrain_options = ("epochs=400", "batch_size=28", "micro_batch=28", "checkpoint_interval=100")
 frames = {"packs": 56, "dca1": 30, "dca1.test": 10}
 commands = {
     "{work}/packs/cadica": (

@@ -76,6 +76,13 @@ def test_fallback_agrees_with_torchvision(valid, ratio):
     assert {tuple(box) for box in torch.stack(crop[:4], dim=1).tolist()} == {expected}
 
 
+def test_the_ratio_is_width_over_height():
+    crop = crops(200, (500, 500), scale=(0.1, 0.2), ratio=(1.9, 2.1))
+    share = crop.width / crop.height
+    assert share.min() > 1.8
+    assert share.max() < 2.2
+
+
 @pytest.mark.parametrize("extreme", [2.0**-24, 0.5, 1 - 2.0**-24])
 def test_boxes_stay_inside(extreme):
     """Boxes lie in the valid area for any frame shape, also at the extremes of the noise."""

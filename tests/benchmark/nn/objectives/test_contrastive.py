@@ -23,3 +23,11 @@ def test_cosines_are_not_rounded_under_autocast() -> None:
         loss = info_nce(queries, keys, 0.2)
     assert loss.dtype == torch.float32
     assert torch.equal(loss, info_nce(queries, keys, 0.2))
+
+
+def test_keys_get_no_gradient() -> None:
+    queries, keys = (torch.randn(4, 8, requires_grad=True) for _ in range(2))
+    info_nce(queries, keys, temperature=0.2).backward()
+    assert queries.grad is not None
+    assert queries.grad.abs().sum() > 0
+    assert keys.grad is None
