@@ -120,20 +120,6 @@ def dataset_rows(configs: Path, work: Path) -> list[list[str]]:
     return rows
 
 
-def write_table(path: Path, table: str) -> None:
-    from benchmark.errors import InputError
-    from benchmark.files import write_text
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file to write to")
-    text = path.read_text(encoding="utf-8")
-    before, found, rest = text.partition(START)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise InputError(f"{path}: has no lines {START!r} and {END!r} to write between")
-    write_text(path, f"{before}{START}\n\n{table}\n\n{END}{after}")
-
-
 def main() -> None:
     from benchmark.errors import InputError
 
@@ -149,7 +135,9 @@ def main() -> None:
         rows = cost_rows(configs) if args.costs else method_rows(configs)
     rows = [list(map(visible, row)) for row in rows]
     if args.write:
-        write_table(Path(args.write), markdown_table(rows))
+        from benchmark.files.markers import write_between
+
+        write_between(Path(args.write), START, END, markdown_table(rows), "the table")
     else:
         print(markdown_table(rows) if args.markdown else columns(rows))
 

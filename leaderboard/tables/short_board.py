@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from benchmark.errors import InputError
-from benchmark.files import write_text
+from benchmark.files.markers import write_between
 from leaderboard.board import Board
 from leaderboard.build import Leaderboard
 from leaderboard.comparisons import CORRECTIONS, comparisons
@@ -115,12 +113,4 @@ def write_between_markers(path: Path, text: str, marker: str | None = None) -> N
     Raises:
         InputError: no such file, or it lacks one of the lines.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file to write the short board into")
-    first = start(marker)
-    pattern = re.compile(f"({re.escape(first)}\n).*?({re.escape(END)})", re.DOTALL)
-    old = path.read_text(encoding="utf-8")
-    new, count = pattern.subn(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", old, count=1)
-    if not count:
-        raise InputError(f"{path}: has no lines {first!r} and {END!r} to write between")
-    write_text(path, new)
+    write_between(path, start(marker), END, text, "the short board")
