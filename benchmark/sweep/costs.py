@@ -121,22 +121,41 @@ def _recorded(cells: Iterable[CellJob]) -> dict[tuple[str, str], list[float]]:
     return times
 
 
+def simple_seconds(
+    frames: int, epochs: int, kind: str, scale: str = "paper", relative: float = 1.0
+) -> float:
+    """The simple estimate of a job in seconds: frames × epochs / rate, and the start of a process.
+
+    Args:
+        frames: of an epoch.
+        epochs: of the run; 0 trains nothing.
+        kind: a key of `FRAMES_PER_S`.
+        relative: see `relative_flops`.
+    """
+    seconds = frames * epochs / FRAMES_PER_S[scale][kind]
+    if kind not in ("representation", "scoring"):  # most of whose time is not the network's
+        seconds *= relative
+    return seconds + START_S
+
+
+def relative_flops(method: str, pretraining: bool, costs: Mapping[str, MethodCosts]) -> float:
+    """FLOPs of a method divided by those of VasoMIM; 1 where they are not counted.
+
+    Args:
+        pretraining: compare the steps of the pre-training; otherwise the networks.
+    """
+    own, reference = costs.get(method), costs.get("vasomim")
+    if own is None or reference is None:
+        return 1.0
+    if pretraining:
+        own, reference = own.step_flops, reference.step_flops
+    else:
+        own, reference = own.network_flops, reference.network_flops
+    return own / reference if own and reference else 1.0
+
+
 def _simple(job: Job, kind: str, scale: str, costs: Mapping[str, MethodCosts]) -> float | None:
     if job.frames is None:
         return None
-    seconds = job.frames * job.epochs / FRAMES_PER_S[scale][kind]
-    if kind not in ("representation", "scoring"):  # most of whose time is not the network's
-        seconds *= _relative(job, costs)
-    return (seconds + START_S) / 3600
-
-
-def _relative(job: Job, costs: Mapping[str, MethodCosts]) -> float:
-    """FLOPs of a step divided by those of VasoMIM; 1 where they are not counted."""
-    own, reference = costs.get(job.method), costs.get("vasomim")
-    if own is None or reference is None:
-        return 1.0
-    if isinstance(job, CellJob):
-        own, reference = own.network_flops, reference.network_flops
-    else:
-        own, reference = own.step_flops, reference.step_flops
-    return own / reference if own and reference else 1.0
+    relative = relative_flops(job.method, not isinstance(job, CellJob), costs)
+    return simple_seconds(job.frames, job.epochs, kind, scale, relative) / 3600
