@@ -37,6 +37,7 @@ def tool(run_tool: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., s
     ("document", "command"),
     [
         ("docs/methods.md", ("list", "methods")),
+        ("docs/scaling.md", ("bench", "scaling")),
         ("README.md", ("leaderboard", "--published", "--format", "md", "--out", "OUT")),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from _cli import ROOT, SCALES, number, run
 
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
-from benchmark.type_hints import Count, Natural, Range
+from benchmark.type_hints import Count, Natural, Positive, Range
 
 COUNT = number(Count)
 # What more than one part takes, by name.
@@ -96,6 +96,11 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "resuming in the middle of a long run against starting it",
         {"frames": 171_478, "repeats": 3},
     ),
+    "scaling": (
+        "benchmark.speed.scaling.report:bench_scaling",
+        "cost of the journal's board on 1, 8 and 64 GPUs, by arithmetic: nothing is run",
+        {},
+    ),
 }
 AGAINST_MMPRETRAIN = "benchmark.speed.mmpretrain:bench_against_mmpretrain"
 # Parts of a run, whose libraries talk when they are imported.
@@ -116,8 +121,10 @@ def parse() -> argparse.Namespace:
         if name in _WITH_CONFIG:
             for option in ("--scale", "--steps", "--cfg-options"):
                 part.add_argument(option, **OPTIONS[option])
-        part.add_argument("--out", **OPTIONS["--out"])
+        if name != "scaling":  # which measures nothing
+            part.add_argument("--out", **OPTIONS["--out"])
     _add_to_pretrain(parts.choices["pretrain"])
+    _add_to_scaling(parts.choices["scaling"])
     parts.choices["probe"].add_argument(
         "methods", nargs="+", metavar="METHOD", help="folders of configs/"
     )
@@ -148,6 +155,30 @@ def _add_to_pretrain(pretrain: argparse.ArgumentParser) -> None:
     for option, default in (("--frames", 64), ("--size", 256)):
         text = OPTIONS[option]["help"] + ", with --reference mmpretrain"
         pretrain.add_argument(option, type=COUNT, default=default, help=text)
+
+
+def _add_to_scaling(scaling: argparse.ArgumentParser) -> None:
+    lists = (
+        ("gpus", (1, 8, 64), "numbers of GPUs"),
+        ("frames", (171_478, 10**7), "sizes of packs"),
+    )
+    for option, default, text in lists:
+        scaling.add_argument(
+            f"--{option}", nargs="+", type=COUNT, default=default, help=f"{text} %(default)s"
+        )
+    scaling.add_argument(
+        "--epochs", type=COUNT, default=800, help="of every pre-training (%(default)s)"
+    )
+    scaling.add_argument(
+        "--tflops",
+        nargs="+",
+        type=number(Positive),
+        metavar="RATE",
+        help="10^12 FLOP/s that a GPU keeps up in pre-training (default: what VasoMIM's published "
+        "run did, and a faster card); the rates of the fine-tunings stay those of docs/sweep.md",
+    )
+    scaling.add_argument("--write", metavar="FILE", help="replace the generated tables in FILE")
+    scaling.add_argument("--out", metavar="CSV", help="also write every method's step as CSV")
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ COMMANDS = [
     ["finetune", "--scale", "tiny"],
     ["leaderboard", "--methods", "4"],
     ["resume", "--repeats", "2"],
+    ["scaling", "--gpus", "1", "16", "--frames", "1000", "--epochs", "3", "--tflops", "50.5"],
 ]
 
 

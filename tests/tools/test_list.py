@@ -31,7 +31,7 @@ def _list(run_tool: Callable[..., Result]) -> Callable[..., Result]:
 def test_help_of_every_tool_needs_no_torch(light_answers):
     commands = [(tool.name,) for tool in sorted(TOOLS.glob("[!_]*.py"))]
     commands += [("matrix.py", "run"), ("matrix.py", "status"), ("check.py", "leakage")]
-    commands += [("bench.py", "step")]
+    commands += [("bench.py", "step"), ("bench.py", "scaling")]
     answers = light_answers(*((*command, "--help") for command in commands))
     for command, answer in zip(commands, answers, strict=True):
         assert (answer.returncode, answer.stderr) == (0, "")
