@@ -322,6 +322,7 @@ def compare(options: argparse.Namespace) -> tuple[str, int]:
     from benchmark.files import write_text
     from benchmark.method_costs import read_costs
     from benchmark.results.store import ScannedRecords, scan_results
+    from benchmark.sweep.cells import matrices_of_cells
     from leaderboard.compare.content import TITLE, parts
     from leaderboard.compare.markdown import to_markdown
     from leaderboard.compare.page import to_html
@@ -336,7 +337,11 @@ def compare(options: argparse.Namespace) -> tuple[str, int]:
         for protocol in PAPERS
     }
     measured = {name: read_measured(own, name) for name, own in records.items() if own}
-    cells = matrix_cells()
+    cells = {
+        (protocol, *cell): configs
+        for protocol, names in MATRICES.items()
+        for cell, configs in matrices_of_cells(names).items()
+    }
     tables = pair_tables(read_tables(), measured, read_costs(), lambda cell: cells.get(cell, ()))
     n_runs = Counter(record.protocol for record in results.records.values())
     document = parts(tables, n_runs, results.problems, options.title or TITLE)
@@ -346,22 +351,6 @@ def compare(options: argparse.Namespace) -> tuple[str, int]:
         if suffix in options.format:
             write_text(options.out / f"compare.{suffix}", writers[suffix]())
     return text, results.unlisted
-
-
-def matrix_cells() -> dict[tuple[str, str, str], list[str]]:
-    """(protocol, method, dataset) → configs of the matrices that run this cell."""
-    from benchmark.method_cards import CONFIGS
-    from benchmark.sweep.cells import cells_of
-    from benchmark.sweep.matrix import read_matrix
-
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for protocol, names in MATRICES.items():
-        for name in names:
-            path = CONFIGS / "leaderboard" / f"{name}.py"
-            for cell in cells_of(read_matrix(path), CONFIGS):
-                configs = found.setdefault((protocol, *cell), [])
-                configs.append(f"configs/leaderboard/{name}.py")
-    return found
 
 
 def main() -> int:

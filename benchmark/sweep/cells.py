@@ -26,7 +26,7 @@ from benchmark.method_cards import (
     read_method_card,
 )
 from benchmark.results import DatasetId, parse_dataset_id
-from benchmark.sweep.matrix import Matrix
+from benchmark.sweep.matrix import Matrix, read_matrix
 from benchmark.training.checkpoints.run_files import cell_folder
 
 
@@ -126,6 +126,15 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
             if only in (None, task) and dataset not in skipped
         ]
     return cells
+
+
+def matrices_of_cells(names: Sequence[str]) -> dict[tuple[str, str], list[str]]:
+    """(method, dataset) → those of these files of ``configs/leaderboard/`` that run the cell."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        for cell in cells_of(read_matrix(CONFIGS / "leaderboard" / f"{name}.py"), CONFIGS):
+            found.setdefault(cell, []).append(f"configs/leaderboard/{name}.py")
+    return found
 
 
 def seeds_of(matrix: Matrix, dataset: str) -> tuple[int, ...]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmark.results import RunRecord, find_problems, read_record, scan_results
-from benchmark.sweep.matrix import Matrix, read_matrix
+from benchmark.results import RunRecord, read_record
+from benchmark.sweep.matrix import read_matrix
 from leaderboard.compare.reruns import compare_reruns, describe
 
 ROOT = Path(__file__).resolve().parents[2]
