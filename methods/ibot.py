@@ -83,7 +83,7 @@ class IBOT(DINO):
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = torch.cat([views["image_0"], views["image_1"]])
-        mask = torch.cat([self.masking(views, progress, view) for view in range(2)])
+        mask = self.masking(views, progress, (0, 1))
         teacher = self.teacher_encoder(images)
         tokens = self.encoder.embed(images, replace=(mask, self.masked_embed))
         tokens = self.encoder.norm(self.encoder.layers(tokens)[-1])

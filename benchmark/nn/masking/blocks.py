@@ -121,36 +121,65 @@ class BlockMasking(nn.Module):
         # Noise lies in (0, 1): adding 1 ranks the patches of rectangles above all others.
         return mask_highest(fill + masked, self.keep)
 
-    def _rectangles(self, noise: Tensor, left: Tensor, patience: float = math.inf) -> Tensor:
+    def _rectangles(self, noise: Tensor, target: Tensor, patience: int | None = None) -> Tensor:
         """Patches of accepted rectangles, B×N bool.
+
+        A rectangle depends on the earlier ones only through the number of patches they mask. So all
+        are drawn at once, for every such number; what remains to be done one after the other is to
+        look a rectangle up and to accept it or not.
 
         Args:
             noise: B×4·attempts.
-            left: B×1, number of patches to mask.
+            target: B×1, number of patches to mask.
             patience: number of rejected rectangles in a row after which there are no more.
         """
-        masked = torch.zeros(len(left), self.num_patches, dtype=torch.bool, device=left.device)
-        failures = torch.zeros_like(left)
-        for numbers in noise.split(4, dim=1):
-            block = self._rectangle(numbers, left)
-            added = (block & ~masked).sum(dim=1, keepdim=True)
-            accepted = (added > 0) & (added <= left) & (failures < patience)
-            masked = masked | (block & accepted)
-            left = left - added * accepted
-            failures = torch.where(accepted, 0, failures + 1)
-        return masked
+        most, batch = self.num_patches - self.keep, len(target)
+        drawn = self._draw(noise, target, most)
+        segments = self._segments(noise.device)
+        # The row of `drawn`: sample · (most + 1) + number of masked patches.
+        first = torch.arange(batch, device=noise.device) * (most + 1)
+        limit = first + target[:, 0].floor().long().clamp_max(most)
+        masks = [torch.zeros(batch, self.side, self.side, dtype=torch.bool, device=noise.device)]
+        states = [first]
+        for rectangles in drawn:
+            sides = segments.index_select(0, rectangles.index_select(0, states[-1]).flatten())
+            rows, columns = sides.view(batch, 2, self.side).unbind(dim=1)
+            block = rows[:, :, None] & columns[:, None, :]
+            after = states[-1] + (block > masks[-1]).sum(dim=(1, 2))
+            accepted = after <= limit
+            states.append(torch.where(accepted, after, states[-1]))
+            masks.append(masks[-1] | (block & accepted[:, None, None]))
+        if patience is None or patience > self.attempts:
+            return masks[-1].flatten(1)
+        # Until the first time from which `patience` rectangles leave the number as it is.
+        numbers = torch.stack(states)
+        stuck = numbers[patience:] == numbers[:-patience]
+        stop = torch.where(stuck.any(dim=0), stuck.int().argmax(dim=0), self.attempts)
+        return torch.stack(masks)[stop, torch.arange(batch, device=noise.device)].flatten(1)
 
-    def _rectangle(self, noise: Tensor, left: Tensor) -> Tensor:
-        """Patches of one rectangle per sample, B×N bool; none if it does not fit."""
-        area_u, aspect_u, row_u, column_u = noise.split(1, dim=1)
+    def _draw(self, noise: Tensor, target: Tensor, most: int) -> Tensor:
+        """All rectangles as rows of `_segments`, attempts×B·(most + 1)×2: rows and columns.
+
+        The second axis holds those of each sample after 0, 1, …, `most` masked patches. A rectangle
+        that does not fit into the grid is empty.
+        """
+        draws = noise.unflatten(1, (self.attempts, 4)).permute(2, 1, 0).contiguous()
+        area_u, aspect_u, row_u, column_u = draws[..., None]
+        # Exact in floats: whether patches are subtracted one by one or together.
+        left = (target - torch.arange(most + 1, device=noise.device)).clamp_min_(0)
         # As in BEiT, the area is drawn between the smallest and what is left, which may be less.
-        area = self.smallest + area_u * (left - self.smallest)
+        area = (area_u * (left - self.smallest)).add_(self.smallest)
         aspect = torch.exp(self.log_aspect * (1 - 2 * aspect_u))
-        height, width = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+        height, width = (area * aspect).sqrt_().round_(), area.div_(aspect).sqrt_().round_()
         fits = (height < self.side) & (width < self.side)
-        top = (row_u * (self.side - height + 1)).floor()
-        start = (column_u * (self.side - width + 1)).floor()
-        cell = torch.arange(self.side, device=noise.device)
-        rows = (cell >= top) & (cell < top + height)
-        columns = (cell >= start) & (cell < start + width)
-        return (rows[:, :, None] & columns[:, None, :]).flatten(1) & fits
+        segments = []
+        for place, length in ((row_u, height), (column_u, width)):
+            start = (place * (self.side - length + 1)).floor_()
+            segments.append(start.mul_(self.side).add_(length).mul_(fits).int())
+        return torch.stack(segments, dim=-1).flatten(1, 2)
+
+    def _segments(self, device: torch.device) -> Tensor:
+        """Cells of every segment of a side, (side + 1)·side×side bool: start · side + length."""
+        cell = torch.arange(self.side, device=device)
+        start = torch.arange(self.side + 1, device=device)[:, None, None]
+        return ((cell >= start) & (cell < start + cell[:, None])).flatten(0, 1)

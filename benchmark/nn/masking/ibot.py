@@ -75,9 +75,14 @@ class BlockwiseRatioMasking(BlockMasking):
         number = (noise[:, :1] * len(self.ratios)).long()
         return self.ratios[number] + (2 * noise[:, 1:] - 1) * self.spread[number]
 
-    def forward(self, views: dict[str, Tensor], progress: Progress, view: int = 0) -> Tensor:
-        """Mask of one view of each frame, B×N float, 1 = masked."""
-        ratio = patch_noise(views, progress, f"ratio_noise_{view}", 2)
-        shape = patch_noise(views, progress, f"block_noise_{view}", 4 * self.attempts)
+    def forward(
+        self, views: dict[str, Tensor], progress: Progress, view: int | Sequence[int] = 0
+    ) -> Tensor:
+        """Mask of one view of each frame, B×N float, 1 = masked; of several, V·B×N, by view."""
+        numbers = [view] if isinstance(view, int) else view
+        ratio, shape = (
+            torch.cat([patch_noise(views, progress, f"{name}_{n}", count) for n in numbers])
+            for name, count in (("ratio_noise", 2), ("block_noise", 4 * self.attempts))
+        )
         count = self.draw_ratio(ratio) * self.num_patches
         return self._rectangles(shape, count, self.patience).to(torch.float32)

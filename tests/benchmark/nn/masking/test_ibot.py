@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from operator_calls import OperatorCalls
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
@@ -57,6 +58,24 @@ def test_masks_match_the_official_loop(side: int) -> None:
     for sample, share in enumerate(shares):
         expected = loop(side, share, noise[sample].double().view(-1, 4).numpy())
         assert np.array_equal(found[sample], expected), sample
+
+
+def test_the_masks_of_two_views_need_few_operators() -> None:
+    """All rectangles are drawn at once: about ten calls are left for each of 60 rectangles."""
+    masking, views = BlockwiseRatioMasking(196, 16), {"index": torch.arange(64)}
+    with OperatorCalls() as calls:
+        both = masking(views, Progress(seed=1), (0, 1))
+    assert calls.counts.total() < 900
+    for view, found in enumerate(both.chunk(2)):
+        assert torch.equal(found, masking(views, Progress(seed=1), view))
+
+
+def test_no_rectangle_exceeds_the_most() -> None:
+    """Where single precision rounds a ratio up to the next patch, 28.9999985 of 100 to 29."""
+    masking = BlockwiseRatioMasking(100, 16, (0.289999985,), (0.0,), smallest=1)
+    ratio = torch.tensor([[0.5, 0.5]]).expand(500, 2)
+    count = masking({"index": torch.arange(500), "ratio_noise_0": ratio}, Progress()).sum(dim=1)
+    assert masking.most == 28 == count.max()
 
 
 def test_attempts_are_enough() -> None:
