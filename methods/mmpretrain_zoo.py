@@ -15,9 +15,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmpretrain.engine.optimizers import LARS as MMPretrainLARS
+from mmpretrain.models.selfsup.maskfeat import HOGGenerator
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 from benchmark.method import Method, Progress
 from benchmark.nn.batch_norm import convert_sync_batchnorm
 from benchmark.nn.masking.random import Mask
+from benchmark.nn.precision import to_float32
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.openmmlab.quiet import LibraryState, quiet_libraries
 from benchmark.registry import METHODS, OPTIMIZERS, build
@@ -62,6 +65,19 @@ class LARS(MMPretrainLARS):
         decay = param_group.get("weight_decay", self.defaults["weight_decay"])
         param_group.setdefault("lars_exclude", not decay)
         super().add_param_group(param_group)
+
+
+class UnroundedHOG(HOGGenerator):
+    """The library's histograms of gradients, at least in float32.
+
+    Under autocast its convolutions would round the image to 8 bits of mantissa, too few for the
+    direction of a small gradient.
+    """
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(to_float32(x))
 
 
 def plain_dicts(node: Any) -> Any:
@@ -105,6 +121,9 @@ class MMPretrain(Method):
             self.algorithm = MODELS.build(plain_dicts(algorithm))
             self.algorithm.init_weights()
         convert_sync_batchnorm(self.algorithm)
+        for module in self.algorithm.modules():
+            if type(module) is HOGGenerator:
+                module.__class__ = UnroundedHOG  # the same buffers, under the same names
         self.names = names
         self._encoder = copy.deepcopy(encoder)
         template = build(encoder)

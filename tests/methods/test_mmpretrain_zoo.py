@@ -13,6 +13,7 @@ from mmpretrain.models.losses import PixelReconstructionLoss
 from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.selfsup import MAE as TheirMAE
 from mmpretrain.models.selfsup.mae import MAEViT
+from mmpretrain.models.selfsup.maskfeat import HOGGenerator
 
 from benchmark.checks.contract import CHECKS, BrokenContract, ContractTrial, prepare
 from benchmark.data.views.single import SingleView
@@ -86,6 +87,19 @@ def test_masks_reach_the_library_unchanged(work: Path) -> None:
     expected = (error * mask).sum() / mask.sum()
     found = method.loss(views, progress)["loss"]
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_histograms_are_not_rounded_under_autocast(work: Path, dtype: torch.dtype) -> None:
+    """The targets of MaskFeat are those of the library's generator in float32, to the last bit."""
+    method = assemble(trial("maskfeat", work).config).method
+    target = method.algorithm.target_generator
+    image = torch.randn(2, 3, 112, 112, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = HOGGenerator(target.nbins, target.pool, target.gaussian_window)(image.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = target(image)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
 
 
 def test_mismatched_backbone_is_refused(work: Path) -> None:
