@@ -9,6 +9,7 @@ a checkpoint. The mixing function is SplitMix64's finaliser (Steele, Lea, Flood,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -42,28 +43,37 @@ def _mix(value: Tensor) -> Tensor:
     return value ^ _shift_right(value, 31)
 
 
-def hash_bits(key: int, index: Tensor, count: int) -> Tensor:
+def hash_bits(key: int | Sequence[int], index: Tensor, count: int) -> Tensor:
     """64 hashed bits for every (sample, position).
 
     Args:
-        key: what the numbers are for, from `stream_key`.
+        key: what the numbers are for, from `stream_key`; K of several keys, hashed together.
         index: int64 tensor of shape B, the identity of each sample.
         count: how many numbers each sample needs.
 
     Returns:
-        int64 tensor of shape B×count on the device of `index`.
+        int64 tensor of shape B×count on the device of `index`; K·B×count of several keys, all
+        samples of the first key, then of the second, and so on.
     """
-    state = _mix(index.to(torch.int64) * _signed(_GOLDEN) + _signed(key))
+    samples = index.to(torch.int64) * _signed(_GOLDEN)
+    keys = [key] if isinstance(key, int) else key
+    state = _mix(torch.cat([samples + _signed(key) for key in keys]))
     position = torch.arange(1, count + 1, device=index.device, dtype=torch.int64)
     return _mix(state[:, None] + position * _signed(_GOLDEN))
 
 
-def uniform(seed: int, epoch: int, stream: str, index: Tensor, count: int) -> Tensor:
+def uniform(
+    seed: int, epoch: int, stream: str | Sequence[str], index: Tensor, count: int
+) -> Tensor:
     """Uniform numbers in the open interval (0, 1), float32, shape B×count.
+
+    Several streams drawn together are K·B×count: those of the first for all samples, and so on.
 
     23 bits and half a step keep both ends out: `log(u)` and `log(1 - u)` are always finite.
     """
-    bits = _shift_right(hash_bits(stream_key(seed, epoch, stream), index, count), 41)
+    streams = [stream] if isinstance(stream, str) else stream
+    keys = [stream_key(seed, epoch, name) for name in streams]
+    bits = _shift_right(hash_bits(keys, index, count), 41)
     return (bits.to(torch.float32) + 0.5) * 2.0**-23
 
 

@@ -78,6 +78,13 @@ def test_numbers_depend_on_the_sample_only():
     assert torch.equal(uniform(3, 2, "mask_noise", index, 50), whole)
 
 
+def test_streams_are_drawn_together_as_one_by_one():
+    """Those of the first stream for all samples, then those of the second."""
+    index, names = torch.tensor([5, 99, 170_000]), ["crop", "mask_noise"]
+    together = uniform(3, 2, names, index, 7)
+    assert torch.equal(together, torch.cat([uniform(3, 2, name, index, 7) for name in names]))
+
+
 def test_interval_is_open(monkeypatch):
     """The extreme bit patterns stay inside (0, 1): both logarithms are finite."""
     extremes = torch.tensor([[0, -1, 2**63 - 1, -(2**63)]])

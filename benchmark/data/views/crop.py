@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -122,6 +123,9 @@ def resize_weights(
 def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
     """Crop, mirror and resize: B×S×S uint8 to B×size×size float32 in [0, 255].
 
+    With K·B boxes, the first ones of all frames, then the second ones, and so on, the views are
+    K·B×size×size.
+
     Two batched matrix products on a GPU; on a CPU, torch's uint8 kernel, sample by sample, is
     several times faster because it reads only the box.
     """
@@ -134,7 +138,7 @@ def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
                 mode="bicubic",
                 antialias=True,
             )
-            for frame, (top, left, height, width) in zip(frames, boxes)
+            for frame, (top, left, height, width) in zip(cycle(frames), boxes)
         ]
         pieces = [p.flip(3) if mirrored else p for p, mirrored in zip(pieces, crop.flip.tolist())]
         return torch.cat(pieces)[:, 0].float()
@@ -145,14 +149,17 @@ def crop_matrix(
     frames: Tensor, crop: Crop, size: int, kernel: Callable[[Tensor], Tensor] = _bicubic
 ) -> Tensor:
     """`crop_bicubic` as two batched matrix products, on any device, or with another kernel."""
-    side = frames.shape[1]
+    batch, side = frames.shape[:2]
     unflipped = torch.zeros_like(crop.flip)
     rows = resize_weights(crop.top, crop.height, unflipped, side, size, kernel)
     columns = resize_weights(crop.left, crop.width, crop.flip, side, size, kernel)
     # Autocast would round intensities to 8 bits of mantissa.
     with torch.autocast(frames.device.type, enabled=False):
         # As in torch, and PIL before 13: horizontal pass first, overshoot clipped after each.
-        views = (frames.float() @ columns.transpose(1, 2)).clamp_(0, 255).round_()
+        # One product for all boxes of a frame, which is read once.
+        columns = columns.unflatten(0, (-1, batch)).permute(1, 3, 0, 2)
+        views = (frames.float() @ columns.flatten(2)).clamp_(0, 255).round_()
+        views = views.unflatten(2, columns.shape[2:]).permute(2, 0, 1, 3).flatten(0, 1)
         return (rows @ views).clamp_(0, 255).round_()
 
 

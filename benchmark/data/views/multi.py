@@ -36,17 +36,13 @@ class MultiViewMaker(ViewMaker):
         self.ratio = tuple(ratio)
         self.flip = flip
 
-    def _crop(self, data: dict[str, Tensor], name: str, scale: tuple[float, float]) -> Crop:
-        noise = self.uniform(f"crop {name}", data["index"], CROP_DRAWS)
-        return draw_crops(noise, data["valid"], scale, self.ratio, self.flip)
-
-    def _view(
-        self, data: dict[str, Tensor], name: str, crop: Crop, size: int, intensity: Intensity
-    ) -> tuple[Tensor, Tensor]:
-        """A normalised view, B×3×size×size, and the parameters of its augmentation, B×4."""
-        gray = crop_bicubic(data["frame"], crop, size)
-        gray, parameters = intensity(gray, self.uniform(f"grey {name}", data["index"], DRAWS))
-        return self.normalise(gray), parameters
+    def _crop(
+        self, data: dict[str, Tensor], names: Sequence[str], scale: tuple[float, float]
+    ) -> Crop:
+        """Boxes of the views `names`, K·B: those of the first view of all frames, and so on."""
+        noise = self.uniform([f"crop {name}" for name in names], data["index"], CROP_DRAWS)
+        valid = data["valid"].repeat(len(names), 1)
+        return draw_crops(noise, valid, scale, self.ratio, self.flip)
 
 
 def crop_parameters(crop: Crop) -> Tensor:
@@ -83,11 +79,15 @@ class TwoViews(MultiViewMaker):
         self.intensity = (first, second)
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        names = [str(number) for number in range(len(self.intensity))]
+        crop = self._crop(data, names, self.scale)
+        gray = crop_bicubic(data["frame"], crop, self.size)
+        noise = self.uniform([f"grey {name}" for name in names], data["index"], DRAWS)
+        parts = zip(*(part.chunk(len(names)) for part in (gray, noise, crop_parameters(crop))))
         views = {"index": data["index"]}
-        for number, intensity in enumerate(self.intensity):
-            crop = self._crop(data, str(number), self.scale)
-            views[f"image_{number}"], _ = self._view(data, str(number), crop, self.size, intensity)
-            views[f"box_{number}"] = crop_parameters(crop)
+        for name, intensity, (image, draws, box) in zip(names, self.intensity, parts):
+            views[f"image_{name}"] = self.normalise(intensity(image, draws)[0])
+            views[f"box_{name}"] = box
         return views
 
 
@@ -122,12 +122,19 @@ class MultiCrop(TwoViews):
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         views = super().make(data)
-        crops = []
-        for number in range(self.local_count):
-            name = f"local {number}"
-            crop = self._crop(data, name, self.local_scale)
-            image, _ = self._view(data, name, crop, self.local_size, self.local_intensity)
-            crops.append(image)
-        if crops:
-            views["local"] = torch.cat(crops)
+        names = [f"local {number}" for number in range(self.local_count)]
+        if not names:
+            return views
+        # All crops at once need few kernels on a GPU. A CPU is faster with one at a time, which
+        # stays in its caches, and rounds some functions by where a number lies in a batch.
+        on_cpu = data["frame"].device.type == "cpu"
+        groups = [[name] for name in names] if on_cpu else [names]
+        views["local"] = torch.cat([self._local(data, group) for group in groups])
         return views
+
+    def _local(self, data: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+        """The local crops `names` of all frames, K·B×3×local_size×local_size."""
+        crop = self._crop(data, names, self.local_scale)
+        gray = crop_bicubic(data["frame"], crop, self.local_size)
+        noise = self.uniform([f"grey {name}" for name in names], data["index"], DRAWS)
+        return self.normalise(self.local_intensity(gray, noise)[0])

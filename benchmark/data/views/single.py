@@ -13,6 +13,7 @@ and returns ``{"views": {...}}`` on the device of the model. Random numbers are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -61,8 +62,11 @@ class ViewMaker(BaseDataPreprocessor):
         """The views of a batch (see the module docstring), on its device."""
         raise NotImplementedError(f"{type(self).__name__} does not define make()")
 
-    def uniform(self, stream: str, index: Tensor, count: int) -> Tensor:
-        """Random numbers in (0, 1), B×count, for this epoch and purpose (`stream`)."""
+    def uniform(self, stream: str | Sequence[str], index: Tensor, count: int) -> Tensor:
+        """Random numbers in (0, 1), B×count, for this epoch and purpose (`stream`).
+
+        K·B×count for K purposes.
+        """
         return uniform(self.progress.seed, self.progress.epoch, stream, index, count)
 
     def normalise(self, gray: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ class WorldViews(MultiViewMaker):
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         frames = self._jittered(data)
-        first = self._crop(data, "0", self.scale)
+        first = self._crop(data, ["0"], self.scale)
         crops = (first, self._second(first, data))
         views = {"index": data["index"]}
         for number, crop in enumerate(crops):

@@ -222,6 +222,18 @@ def batch(frames):
     return {"frame": frames, "valid": valid, "anatomy": anatomy, "index": torch.arange(24) * 7}
 
 
+def test_boxes_of_a_frame_are_cropped_together(batch):
+    """Three boxes per frame at once: the views of one at a time, to a rounded level."""
+    frames = batch["frame"][:5]
+    boxes = crops(15, (64, 64))
+    for function, step in ((crop_bicubic, 0), (crop_matrix, 1)):
+        together = function(frames, boxes, 24)
+        parts = zip(*(values.chunk(3) for values in boxes))
+        single = torch.cat([function(frames, Crop(*part), 24) for part in parts])
+        assert (together - single).abs().max() <= step
+        assert (together == single).float().mean() > 0.999
+
+
 def test_single_view_end_to_end(batch):
     """Frame and anatomy share box and flip; intensities are normalised per channel."""
     maker = SingleView(size=50)
