@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from benchmark.registry import build
 from benchmark.results import config_hash
 from benchmark.training.accumulation import count_parts, training_step
 from benchmark.training.checkpoints.load_from import load_initial_weights, weights_file
-from benchmark.training.compiling import compile_blocks
+from benchmark.training.compiling import compilation_reported, compile_blocks
 from benchmark.training.config import config_differences, to_plain
 from benchmark.training.distributed import watchdog
 from benchmark.training.distributed.agreement import first_reason, require_same
@@ -68,7 +69,7 @@ def train(
         live: draw one progress line instead of log lines on a terminal.
 
     Raises:
-        InputError: as `assemble` and `Run.opened`.
+        InputError: as `assemble` and `Run.opened`; or blocks cannot be compiled.
         Stopped: a signal asked for it.
         NotFinite: several steps in a row had no finite loss or gradient.
     """
@@ -87,7 +88,8 @@ def train(
             runner = None
             if config.epochs:
                 runner = make_runner(parts, run)
-                runner.train()
+                with _compiling(config):
+                    runner.train()
             if get_rank() == 0:
                 _export(parts, run, runner)
             run.say(f"{title}: finished, exported to {folder}")
@@ -116,7 +118,7 @@ def dry_run(config: Config, title: str, steps: int = 2) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = make_run(parts, Path(folder), title)
         runner = make_runner(parts, run)
-        with runner.libraries:
+        with runner.libraries, _compiling(config):
             runner.prepare()
             seconds = 0.0
             for step, batch in zip(range(steps), parts.loader):
@@ -132,6 +134,11 @@ def dry_run(config: Config, title: str, steps: int = 2) -> None:
         f"{len(parts.loader)} steps per epoch, {config.batch_size / seconds:.0f} img/s, "
         f"about {hours:.1f} h for {config.epochs} epochs; nothing was written"
     )
+
+
+def _compiling(config: Config) -> AbstractContextManager[None]:
+    """Around the steps of a run. Only where blocks are compiled: it imports torch's compiler."""
+    return compilation_reported() if config.get("compile", False) else nullcontext()
 
 
 def existing(resume: bool, overwrite: bool) -> Existing:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+from timm.layers import Mlp
 from torch import nn
 
+import benchmark.training.train as train_module
+from benchmark.checks.contract import prepare
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.training.compiling import compile_blocks
-from benchmark.training.train import assemble
+from benchmark.method_cards import CONFIGS
+from benchmark.nn.vit import VisionTransformer
+from benchmark.training.compiling import compilation_reported, compile_blocks
+from benchmark.training.config import fill_paths, load_config
+from benchmark.training.train import assemble, dry_run, train
+
+WITHOUT_BLOCKS = {"frepa", "spt", "random"}
+METHODS = sorted({path.parent.name for path in CONFIGS.glob("*/pretrain.py")} - WITHOUT_BLOCKS)
 
 
 def test_names_stay(tiny_vit, tiny_decoder):
@@ -44,6 +55,104 @@ def test_traced_blocks_compute_the_same(tiny_vit, masked):
         output.square().mean().backward()
     for (name, ours), theirs in zip(traced.named_parameters(), tiny_vit.parameters()):
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+
+
+@pytest.fixture
+def limits() -> Iterator[Any]:
+    """Torch's settings of the compiler, nothing compiled before; afterwards as they were."""
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=8, accumulated_recompile_limit=256):
+        yield torch._dynamo.config
+    torch._dynamo.reset()
+
+
+def eager(graphs: list[Any]) -> Callable[..., Any]:
+    """A backend that notes graphs and computes them as they are written."""
+    return lambda graph, _: graphs.append(graph) or graph.forward
+
+
+@pytest.mark.usefixtures("limits")
+def test_all_blocks_with_drop_path_are_compiled():
+    """Twelve rates make twelve graphs, where torch would compile eight; numbers are the same."""
+    vit = VisionTransformer(32, 8, embed_dim=8, depth=12, num_heads=2, drop_path=0.1).train()
+    compiled, graphs = copy.deepcopy(vit), []
+    compile_blocks(compiled, eager(graphs))
+    images, outputs = torch.randn(3, 3, 32, 32), []
+    for model in (vit, compiled, compiled):
+        torch.manual_seed(5)
+        outputs.append(model(images))
+    assert len(graphs) == 12  # one without drop path; none more in the second step
+    assert all(torch.equal(output, outputs[0]) for output in outputs)
+
+
+def test_limits_grow_with_the_blocks(limits, tiny_vit):
+    compile_blocks(tiny_vit)
+    assert (limits.recompile_limit, limits.accumulated_recompile_limit) == (8, 256)
+    compile_blocks(nn.ModuleList(copy.deepcopy(tiny_vit) for _ in range(40)))
+    assert limits.recompile_limit == limits.accumulated_recompile_limit == 320
+
+
+def test_more_graphs_than_allowed_are_an_error(limits):
+    """Not a silent step without compilation."""
+    vit = VisionTransformer(32, 8, embed_dim=8, depth=6, num_heads=2, drop_path=0.1).train()
+    compile_blocks(vit, eager([]))
+    limits.recompile_limit = 3
+    message = r"compile=True: .*recompile limit exceeded"
+    with pytest.raises(InputError, match=message), compilation_reported():
+        vit(torch.randn(1, 3, 32, 32))
+
+
+@pytest.mark.usefixtures("limits")
+def test_a_block_that_is_no_single_graph_is_an_error(tiny_vit, monkeypatch):
+    monkeypatch.setattr(Mlp, "forward", lambda *_: torch._dynamo.graph_break())
+    compile_blocks(tiny_vit, eager([]))
+    message = r"compile=True: torch cannot compile .*; set it False"
+    with pytest.raises(InputError, match=message), compilation_reported():
+        tiny_vit(torch.randn(1, 3, 32, 32))
+
+
+def test_a_run_reports_what_cannot_be_compiled(small_config, tmp_path, monkeypatch, limits):
+    """As bad input, in one line, at its first step."""
+    monkeypatch.setattr(
+        train_module, "compile_blocks", lambda method: compile_blocks(method, eager([]))
+    )
+    monkeypatch.setattr(Mlp, "forward", lambda *_: torch._dynamo.graph_break())
+    config = small_config("mae", "compile=True")
+    with pytest.raises(InputError, match="compile=True: torch cannot compile"):
+        train(config, tmp_path / "run", "run", resume=False, overwrite=False)
+    with pytest.raises(InputError, match="compile=True: torch cannot compile"):
+        dry_run(config, "run")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_of_all_methods_are_compiled(method, tmp_path):
+    """Without a break; loss and gradients are those of the step without compilation."""
+    graphs, results = [], []
+    config = load_config(CONFIGS / method / "pretrain.py", "tiny")
+    fill_paths(config, tmp_path)
+    prepare(config, tmp_path)
+    for compiled in (False, True):
+        parts = assemble(config)
+        model = parts.method.train()
+        if compiled:
+            compile_blocks(model, eager(graphs))
+        model.progress = Progress(epochs=3, steps_per_epoch=3)
+        parts.loader.batch_sampler.set_epoch(0)
+        batch = next(iter(parts.loader))
+        for _ in range(1 + compiled):
+            torch.manual_seed(3)
+            model.zero_grad()
+            terms = model(**model.views(batch))
+            sum(value for name, value in terms.items() if "loss" in name).backward()
+            results.append((terms, [p.grad for p in model.parameters() if p.grad is not None]))
+            counted = len(graphs)
+    assert len(graphs) == counted > 0
+    (terms, gradients), (ours, compiled_gradients), _ = results
+    for name, value in terms.items():
+        assert torch.equal(ours[name], value), name
+    assert all(map(torch.equal, compiled_gradients, gradients))
 
 
 @pytest.mark.gpu
