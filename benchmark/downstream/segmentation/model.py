@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from types import MethodType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from benchmark.downstream.backbone import EncoderMaps
@@ -205,6 +208,44 @@ class UNetDecoder(BaseDecodeHead):
             maps = F.interpolate(maps, size=skip.shape[2:], mode="nearest")
             maps = block(torch.cat([maps, skip], dim=1))
         return self.cls_seg(maps)
+
+
+def losses_of_head(
+    head: BaseDecodeHead, logits: Tensor, samples: list[SegDataSample]
+) -> dict[str, Tensor]:
+    """mmsegmentation's `BaseDecodeHead.loss_by_feat` without its accuracy, which no log has.
+
+    97 % of a frame is background, and overlapping classes have no accuracy; on a GPU the host would
+    wait for it twice in every step.
+
+    Args:
+        head: its losses, its sampler and its way of resizing.
+        logits: B×C×h×w.
+        samples: B, with labels of 1×H×W.
+
+    Returns:
+        Name of a loss → its value; losses of one name are summed.
+    """
+    label = torch.stack([sample.gt_sem_seg.data for sample in samples])
+    logits = resize(logits, size=label.shape[2:], mode="bilinear", align_corners=head.align_corners)
+    weight = None if head.sampler is None else head.sampler.sample(logits, label)
+    several = isinstance(head.loss_decode, nn.ModuleList)
+    losses: dict[str, Tensor] = {}
+    for loss in head.loss_decode if several else [head.loss_decode]:
+        value = loss(logits, label.squeeze(1), weight=weight, ignore_index=head.ignore_index)
+        name = loss.loss_name
+        losses[name] = losses[name] + value if name in losses else value
+    return losses
+
+
+def compute_losses_only(model: nn.Module) -> None:
+    """Have the decode heads of a segmentor compute what is trained on, see `losses_of_head`.
+
+    Heads with a `loss_by_feat` of their own keep it.
+    """
+    for head in model.modules():
+        if getattr(type(head), "loss_by_feat", None) is BaseDecodeHead.loss_by_feat:
+            head.loss_by_feat = MethodType(losses_of_head, head)
 
 
 def class_masks(label: Tensor, classes: int) -> Tensor:

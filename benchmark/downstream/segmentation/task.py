@@ -22,7 +22,11 @@ from benchmark.downstream.segmentation.metrics import (
     predicted_masks,
     predicted_probabilities,
 )
-from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
+from benchmark.downstream.segmentation.model import (
+    EncoderBackbone,
+    compute_losses_only,
+    fit_to_encoder,
+)
 from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
 from benchmark.encoders.card import check_patches
 from benchmark.errors import InputError
@@ -73,6 +77,7 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
         part = getattr(model, name, None)
         if part is not None:
             reset_parameters(part, seed, name)
+    compute_losses_only(model)
     # The convolutions of the heads run a third faster with the channels innermost.
     return model.to(memory_format=torch.channels_last)
 
