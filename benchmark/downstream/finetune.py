@@ -27,7 +27,7 @@ from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.fine_tuned.description import NAME
 from benchmark.downstream.fine_tuned.saving import write_model
 from benchmark.downstream.sampling import FineTuningSampler
-from benchmark.downstream.task import Task, TaskMetric, load_task, scoring_batch_size
+from benchmark.downstream.task import Task, TaskMetric, load_task, scoring_loader
 from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError, one_of
 from benchmark.nn.low_rank import merge_low_rank
@@ -135,7 +135,7 @@ def assemble(cell: BenchmarkCell, task: Task, folder: TaskFolder) -> FineTuningP
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     test = task.build_dataset(config, folder, "test", cell.seed)
-    test_loader = DataLoader(test, scoring_batch_size(config), collate_fn=pseudo_collate)
+    test_loader = scoring_loader(test, config)
     metric = task.build_metric(config, folder, cell.folder / "predictions")
     for name in config.metrics:
         one_of("metric", name, metric.definitions())
@@ -196,7 +196,10 @@ def make_run(cell: BenchmarkCell, parts: FineTuningParts, stop: StopSignals, beg
 
 
 def make_runner(parts: FineTuningParts, run: Run) -> Runner:
-    """The runner of a cell, ready to train and to test."""
+    """The runner of a cell, ready to train and to test.
+
+    Tests run in fp32 whatever `precision` says: bf16 would change the scores.
+    """
     evaluation = (parts.test_loader, Evaluator(parts.metric))
     return Runner(
         run, parts.model, parts.loader, parts.optimizer, evaluation, scope=parts.task.scope

@@ -12,17 +12,20 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import BaseMetric
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
+from benchmark.device import uses_gpu
 from benchmark.errors import one_of
 from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.results import Example
+from benchmark.training.distributed.signals import leave_process_group
 
 _KINDS = ("segmentation", "detection", "denoising")
 
@@ -173,6 +176,26 @@ def scoring_batch_size(config: Config) -> int:
     Those of native size cannot be stacked; a classical model takes them one by one.
     """
     return config.batch_size if config.epochs else 1
+
+
+def scoring_loader(dataset: Dataset, config: Config, batch_size: int | None = None) -> DataLoader:
+    """The frames of a split in their order, as they are scored.
+
+    A GPU is fed by the loader processes of the config, as in training. A CPU is busy with the
+    network anyway; there this process prepares the frames, and keeps them for further seeds. Scores
+    are the same.
+
+    Args:
+        config: of the fine-tuning.
+        batch_size: frames at once; None: `scoring_batch_size`.
+    """
+    return DataLoader(
+        dataset,
+        batch_size or scoring_batch_size(config),
+        collate_fn=pseudo_collate,
+        num_workers=config.num_workers if uses_gpu() else 0,
+        worker_init_fn=leave_process_group,
+    )
 
 
 def reset_parameters(part: nn.Module, seed: int, name: str) -> None:

@@ -11,11 +11,9 @@ from typing import Any
 import pandas as pd
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from torch import nn
-from torch.utils.data import DataLoader
 
 from benchmark.data.progress import progress_bar
 from benchmark.downstream.cell import (
@@ -28,7 +26,7 @@ from benchmark.downstream.cell import (
 )
 from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
-from benchmark.downstream.task import TaskMetric
+from benchmark.downstream.task import TaskMetric, scoring_loader
 from benchmark.downstream.transfer.planning import ModelTest
 from benchmark.method_cards import MethodCard
 from benchmark.openmmlab.quiet import quiet_libraries
@@ -73,7 +71,7 @@ def _evaluate(
         dataset = model.task.dataset(test.folder, test.split, model.config.test_pipeline)
         evaluator = Evaluator(metric)
     with progress_bar(test.dataset, len(dataset), 0, progress) as advance:
-        for batch in DataLoader(dataset, batch_size, collate_fn=pseudo_collate):
+        for batch in scoring_loader(dataset, model.config, batch_size):
             scope = DefaultScope.overwrite_default_scope(model.task.scope)
             with quiet_libraries(), scope:
                 samples = model.network.test_step(batch)

@@ -29,6 +29,7 @@ from benchmark.data.packs import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
+from benchmark.downstream import task as task_module
 from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.segmentation.metrics import centreline_dice, definitions
@@ -206,6 +207,21 @@ def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
     again = make_cell(tmp_path)
     run_cell(again, "always")
     assert_same_run(again, finished)
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_loader_processes_of_the_config_feed_a_test_on_a_gpu(
+    processes, finished, vessels, make_cell, tmp_path, export_vit, monkeypatch
+):
+    """Scores do not depend on them; on a CPU there are none."""
+    export_vit(tmp_path / "mae" / "pretrain", seed=1)
+    cell = make_cell(tmp_path, options=(f"num_workers={processes}",))
+    task = load_task("segmentation")
+    assert finetune.assemble(cell, task, vessels).test_loader.num_workers == 0
+    monkeypatch.setattr(task_module, "uses_gpu", lambda: True)
+    assert finetune.assemble(cell, task, vessels).test_loader.num_workers == processes
+    run_cell(cell)
+    assert_same_run(cell, finished)
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
