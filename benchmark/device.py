@@ -95,16 +95,48 @@ def on_cpu() -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
-@contextmanager
-def restored_threads() -> Iterator[None]:
-    """Restore the number of CPU threads of torch after the block.
+def choose_algorithms(cudnn_benchmark: bool = False, deterministic: bool = False) -> None:
+    """Which algorithms torch and its libraries may use on a GPU, for the rest of the process.
 
-    It changes the last bits of sums: a later run in the same process would not be reproducible.
+    Args:
+        cudnn_benchmark: cuDNN times the algorithms of a convolution at its first call, and takes
+            the fastest. Another process may find another one, whose last bits differ.
+        deterministic: only those that give the same bits every time. Torch warns of an operation
+            that has none, and uses what there is.
+
+    Raises:
+        InputError: both.
     """
     import torch
 
-    before = torch.get_num_threads()
+    if cudnn_benchmark and deterministic:
+        raise InputError(
+            "env_cfg: deterministic=True keeps to one algorithm, cudnn_benchmark=True tries "
+            "several; choose one of the two"
+        )
+    torch.backends.cudnn.benchmark = cudnn_benchmark
+    torch.backends.cudnn.deterministic = deterministic
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if deterministic:
+        # cuBLAS reads it when it is first used; torch asks for it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+@contextmanager
+def restored_settings() -> Iterator[None]:
+    """Restore the number of CPU threads of torch and its choice of algorithms after the block.
+
+    They change the last bits of sums: a later run in the same process would not be reproducible.
+    """
+    import torch
+
+    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    chosen = cudnn.benchmark, cudnn.deterministic
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        cudnn.benchmark, cudnn.deterministic = chosen
+        torch.use_deterministic_algorithms(deterministic, warn_only=warns)

@@ -119,7 +119,10 @@ def meaning(hint: Any) -> str:
             return f"{len(parts)} {_several(parts[0])}"
         return f"a list of {_several(parts[0])}" if parts else "a list"
     if kind in _MAPPINGS:
-        return f"a dictionary of {_several(parts[1])}" if parts else "a dictionary"
+        if not parts:
+            return "a dictionary"
+        keys = f" for {meaning(parts[0])}" if typing.get_origin(parts[0]) is Literal else ""
+        return f"a dictionary of {_several(parts[1])}{keys}"
     if kind in (None, NoneType):
         return "None"
     return _NAMES.get(kind) or f"a {getattr(kind, '__name__', kind)}"

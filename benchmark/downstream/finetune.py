@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.device import precision, restored_threads, uses_gpu
+from benchmark.device import precision, restored_settings, uses_gpu
 from benchmark.downstream.cell import (
     BenchmarkCell,
     leakage_with,
@@ -43,7 +43,7 @@ from benchmark.training.run import Run, utc
 from benchmark.training.runner import Runner
 
 
-@restored_threads()
+@restored_settings()
 def run_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRecord:
     """Train, score and record one cell.
 

@@ -44,6 +44,8 @@ _RUN: dict[str, Any] = {
     "num_workers": Natural,  # loader processes
     "num_threads": Natural,  # CPU threads of a process; 0: as many as torch chooses
     "precision": Literal["bf16", "fp32"],  # a CPU always runs fp32
+    # Algorithms on a GPU, see `benchmark.device.choose_algorithms`.
+    "env_cfg": Mapping[Literal["cudnn_benchmark", "deterministic"], bool],
     "log_interval": Count,  # steps
     "checkpoint_interval": Count,  # epochs
     "keep_checkpoints": Natural,  # 0: none once the run is done

@@ -16,8 +16,8 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from benchmark.device import choose_algorithms, uses_gpu
 from benchmark.device import device as choose_device
-from benchmark.device import uses_gpu
 from benchmark.errors import InputError
 from benchmark.openmmlab.quiet import LibraryState
 from benchmark.training.accumulation import training_step, unwrap
@@ -95,6 +95,7 @@ class Runner(MMEngineRunner):
                 custom_hooks=build_hooks(run.config, None if loader is None else len(loader)),
                 visualizer=visualizer_config(run),
                 launcher="pytorch" if distributed else "none",
+                env_cfg=dict(run.config.get("env_cfg") or {}),
                 # The epoch loop warns about datasets without mmengine's metainfo; ours need none.
                 log_level="ERROR",
                 default_scope=scope,
@@ -141,6 +142,12 @@ class Runner(MMEngineRunner):
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))
             shared["device_ids"] = [device]
         return MMDistributedDataParallel(model, **shared)
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """mmengine's, which knows `cudnn_benchmark` only; without settings torch's stay."""
+        super().setup_env(env_cfg)
+        if env_cfg:
+            choose_algorithms(**env_cfg)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """mmengine's own are none of ours, see `DEFAULT_HOOKS`."""

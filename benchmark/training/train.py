@@ -20,7 +20,7 @@ from benchmark.data.packs import PackCollection, PackSubset, open_packs, trainin
 from benchmark.data.packs.loader import pack_loader
 from benchmark.data.packs.resident import open_dataset
 from benchmark.device import device as choose_device
-from benchmark.device import device_name, precision, restored_threads, uses_gpu
+from benchmark.device import device_name, precision, restored_settings, uses_gpu
 from benchmark.encoders.encoder import architecture_of, export_encoder, write_tensors
 from benchmark.errors import InputError
 from benchmark.files import sha256_file, write_json
@@ -47,7 +47,7 @@ IDENTITY = ("seed", "config_hash", "corpus_hash", "weights")
 _IN_STEP = ("micro_batch", "log_interval", "checkpoint_interval")
 
 
-@restored_threads()
+@restored_settings()
 def train(
     config: Config,
     folder: Path,
@@ -95,7 +95,7 @@ def train(
             run.say(f"{title}: finished, exported to {folder}")
 
 
-@restored_threads()
+@restored_settings()
 def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes: int) -> None:
     """Find everything that would keep `train` from starting on so many processes.
 
@@ -106,7 +106,7 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
     make_run(parts, folder, "").check(existing(resume, overwrite))
 
 
-@restored_threads()
+@restored_settings()
 def dry_run(config: Config, title: str, steps: int = 2) -> None:
     """Build everything and take two steps; nothing that is written outlives the call."""
     parts = assemble(config)

@@ -16,7 +16,14 @@ import torch
 from torch import nn
 
 from benchmark import device as devices
-from benchmark.device import VARIABLE, on_cpu, precision, uses_gpu
+from benchmark.device import (
+    VARIABLE,
+    choose_algorithms,
+    on_cpu,
+    precision,
+    restored_settings,
+    uses_gpu,
+)
 from benchmark.errors import InputError
 from benchmark.sweep.gpus import visible_gpus
 from benchmark.training.distributed import setup
@@ -138,3 +145,31 @@ def test_tests_use_the_gpu_only_when_asked(asked, device, gpu, monkeypatch):
 
     conftest.pytest_collection_modifyitems(config, [item("there", "gpu"), item("here", None)])
     assert marked == (["there"] if device == "cpu" else [])
+
+
+def algorithms() -> tuple[bool, ...]:
+    """What torch may use: cuDNN's choice by time, its exact ones only, exact ones elsewhere."""
+    cudnn = torch.backends.cudnn
+    exact = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    return cudnn.benchmark, cudnn.deterministic, exact, warns
+
+
+def test_algorithms_are_chosen_and_restored(monkeypatch):
+    """With the number of threads, also after an error."""
+    monkeypatch.setattr(os, "environ", {})
+    before, threads = algorithms(), torch.get_num_threads()
+    with contextlib.suppress(ZeroDivisionError), restored_settings():
+        choose_algorithms(cudnn_benchmark=True)
+        assert algorithms()[:3] == (True, False, False)
+        choose_algorithms(deterministic=True)
+        assert algorithms() == (False, True, True, True)
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        torch.set_num_threads(threads + 1)
+        raise ZeroDivisionError
+    assert (algorithms(), torch.get_num_threads()) == (before, threads)
+
+
+def test_algorithms_exclude_each_other():
+    with restored_settings(), pytest.raises(InputError, match=r"env_cfg: .* choose one of the two"):
+        choose_algorithms(cudnn_benchmark=True, deterministic=True)

@@ -70,6 +70,7 @@ def test_what_fits(hint, good, bad):
         (tuple[int, int], "2 integers"),
         (Sequence[Positive], "a list of numbers above 0"),
         (Mapping[str, tuple[str, ...]], "a dictionary of lists"),
+        (dict[Literal["a", "b"], bool], "a dictionary of values for 'a' or 'b'"),
         (dict, "a dictionary"),
         (list | None, "a list or None"),
         (nn.Module | str, "a Module or a text"),

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmark.device import restored_threads
+from benchmark.device import restored_settings
 from benchmark.downstream.cell import (
     BenchmarkCell,
     leakage_with,
@@ -114,7 +114,7 @@ _EVALUATE: dict[str, Callable[[BenchmarkCell, FeatureCache], FrozenEvaluation]] 
 }
 
 
-@restored_threads()
+@restored_settings()
 def evaluate_cell(
     kind: str, cell: BenchmarkCell, features: Path, overwrite: str = "only-missing"
 ) -> RunRecord:

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from threadpoolctl import threadpool_limits
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.device import restored_threads
+from benchmark.device import restored_settings
 from benchmark.downstream.cell import (
     BenchmarkCell,
     leakage_with,
@@ -97,7 +97,7 @@ def _number_text(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-@restored_threads()
+@restored_settings()
 def analyse(config: Config, folder: TaskFolder) -> PatchAnalysis:
     """Extract the patch features of an encoder, project them, and measure how classes separate.
 

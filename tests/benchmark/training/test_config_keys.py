@@ -42,6 +42,10 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "num_threads": ([0, 4], [-1, "all"]),
     "precision": (["bf16", "fp32"], ["fp16", 16, None]),
     "compile": ([True], ["True", 1]),
+    "env_cfg": (
+        [{}, {"cudnn_benchmark": True}, {"deterministic": False}],
+        [{"cudnn_benchmark": 1}, {"dist_cfg": {}}, True, None],
+    ),
     "log_interval": ([1], [0, -1]),
     "checkpoint_interval": ([1], [0]),
     "keep_checkpoints": ([0, 1], [-1]),
