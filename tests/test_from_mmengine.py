@@ -48,7 +48,7 @@ def test_hooks_and_registries_of_mmengine_exist():
 def test_keys_are_those_of_configs():
     known = {**PRETRAIN_KEYS, **FINETUNE_KEYS}
     named = ("epochs", "schedule", "optimizer", "clip_grad", "batch_size", "micro_batch", "seed")
-    named += ("precision", "base_lr", "lr_batch", "log_interval", "checkpoint_interval")
+    named += ("precision", "base_lr", "lr_batch", "log_interval", "checkpoint_interval", "env_cfg")
     for name in (*named, "keep_checkpoints", "custom_hooks", "default_hooks", "visualizer"):
         assert f"`{name}" in TEXT, name
         assert name in known, name
