@@ -26,18 +26,19 @@ FRAMES_PER_S, STEP, LOADING, END_TO_END, VASOMIM = 1500, 0.97, 0.95, 2.0, 1.10
 def paper_steps(reduced: bool) -> Iterator[Finding]:
     """Memory and number of kernels of a training step of MAE and VasoMIM."""
     scale, batch = ("tiny", 4) if reduced else ("paper", 128)
-    trial = StepTiming(CONFIGS, scale, batch, repeats=3, frames=batch, size=96 if reduced else 512)
+    size, steps = (96, 1) if reduced else (512, 8)
+    trial = StepTiming(CONFIGS, scale, batch, repeats=3, frames=batch, size=size, steps=steps)
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         work = Path(folder)
         pack = trial.make_frames(work) / "pack"
         for name in ("mae", "vasomim"):
             config = trial.config(name, work, pack)
             config.update(epochs=10, num_workers=0)
-            step = TimedStep(config, trial.by_processor_time)
+            step = TimedStep(config, trial)
             step.warm_up()
             for _ in range(trial.repeats):
                 step()
-            row = step.row(name, 1.0, trial)
+            row = step.row(name, 1.0)
             yield fact(f"{name}, {scale}, batch {batch}: ms of a step", float(row["step_ms"]))
             yield fact(f"{name}: peak memory, MiB", float(row["peak_memory_mb"]))
             yield fact(f"{name}: kernels or operators of a step", _count_kernels(step))
@@ -50,7 +51,7 @@ def _count_kernels(step: TimedStep) -> int:
     on_gpu = device().type == "cuda"
     activity = ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU
     with profile(activities=[activity], acc_events=True) as record:
-        step()
+        step.take()
     return sum(event.count for event in record.key_averages())
 
 
@@ -83,7 +84,7 @@ def equal_masks(reduced: bool) -> Iterator[Finding]:
     scale, batch = ("tiny", "4") if reduced else ("paper", "64")
     rows = _bench(
         *("pretrain", "vasomim", "--scale", scale, "--batch", batch),
-        *("--repeats", "1" if reduced else "7"),
+        *("--repeats", "1" if reduced else "7", "--steps", "1" if reduced else "8"),
         *("--mae-options", "method.masking.ratio=0.5"),
     )
     value = next(float(row["relative_to_mae"]) for row in rows if row["method"] == "vasomim")

@@ -79,11 +79,16 @@ class TimedStep:
 
     Args:
         config: one part per step, so that all methods hold the whole batch at once.
-        processor_time: count the time of this process only.
+        trial: how many steps a timing has, and by which clock.
+
+    Attributes:
+        times: of each timing, seconds per step.
+        peak: memory of a step in MiB, once warmed up.
     """
 
-    def __init__(self, config: Config, processor_time: bool) -> None:
+    def __init__(self, config: Config, trial: StepTiming) -> None:
         self.config = config
+        self.trial = trial
         parts = assemble(config)
         self.packs = parts.packs
         self.method = parts.method.to(device()).train()
@@ -94,27 +99,33 @@ class TimedStep:
         self.batch = first_batch(parts)
         self.times: list[float] = []
         self.peak = 0.0
-        self.clock = time.process_time if processor_time else time.perf_counter
+        self.clock = time.process_time if trial.by_processor_time else time.perf_counter
 
     def __call__(self) -> None:
-        """Take a step and note its time."""
+        """Take the steps of a timing, and note the time of one.
+
+        As in training, the host may be ahead of a GPU: it waits before the first and after the last
+        step only.
+        """
         synchronise()
         start = self.clock()
-        self._take()
+        for _ in range(self.trial.steps):
+            self.take()
         synchronise()
-        self.times.append(self.clock() - start)
+        self.times.append((self.clock() - start) / self.trial.steps)
 
     def warm_up(self) -> None:
         """Take a step, which fills the optimiser's state, and note the memory of the next one."""
-        self._take()
+        self.take()
         held = {
             tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
             for tensor in self._tensors()
             if tensor.device.type == device().type
         }
-        self.peak = (sum(held.values()) + peak_allocation(self._take, device())) / 2**20
+        self.peak = (sum(held.values()) + peak_allocation(self.take, device())) / 2**20
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Take a step, without waiting for its end."""
         self.method.progress = self.progress
         training_step(self.method, self.batch, self.optimizer)
         self.method.after_step(self.progress)
@@ -128,7 +139,7 @@ class TimedStep:
         for values in (self.batch, *self.optimizer.optimizer.state.values()):
             yield from (value for value in values.values() if isinstance(value, Tensor))
 
-    def row(self, name: str, ratio: float, trial: StepTiming) -> dict[str, str]:
+    def row(self, name: str, ratio: float) -> dict[str, str]:
         """A line of the table; `ratio` to the time of MAE."""
         seconds = median(self.times)
         trained = sum(p.numel() for p in self.method.parameters() if p.requires_grad)
@@ -136,11 +147,11 @@ class TimedStep:
             "method": name,
             "step_ms": f"{1000 * seconds:.1f}",
             "relative_to_mae": f"{ratio:.2f}",
-            "images_per_s": f"{trial.batch / seconds:.1f}",
+            "images_per_s": f"{self.trial.batch / seconds:.1f}",
             "parameters_m": f"{trained / 1e6:.2f}",
             "peak_memory_mb": f"{self.peak:.0f}",
-            "scale": trial.scale,
-            "batch": str(trial.batch),
+            "scale": self.trial.scale,
+            "batch": str(self.trial.batch),
             "device": hardware(),
             "threads": str(torch.get_num_threads()),
             "precision": precision(self.config.precision),
@@ -154,9 +165,9 @@ def bench_pretrain(
 ) -> list[dict[str, str]]:
     """Time the training step of methods in turn with MAE's.
 
-    Every repeat is one step of MAE and one of the method, one after the other, so that a machine
-    that is slowed down by others slows both. Times are medians, and so is the ratio: of those of
-    the pairs, which drift less than the times do.
+    Every repeat is ``trial.steps`` steps of MAE and as many of the method, one after the other, so
+    that a machine that is slowed down by others slows both. Times are medians, and so is the ratio:
+    of those of the pairs, which drift less than the times do.
 
     Args:
         trial: sizes and numbers; its frames are one batch.
@@ -178,7 +189,7 @@ def bench_pretrain(
         def make(method: str, options: Sequence[str] = ()) -> TimedStep:
             config = trial.config(method, work, pack, options)
             config.update(epochs=10, num_workers=0)
-            return TimedStep(config, trial.by_processor_time)
+            return TimedStep(config, trial)
 
         reference = make(REFERENCE, mae_options)
         rows = []
@@ -193,8 +204,8 @@ def bench_pretrain(
                 step()
             pairs = zip(step.times, reference.times[-trial.repeats :], strict=True)
             ratio = median(ours / theirs for ours, theirs in pairs)
-            rows.append(step.row(name, ratio, trial))
-        rows.insert(0, reference.row(REFERENCE, 1.0, trial))
+            rows.append(step.row(name, ratio))
+        rows.insert(0, reference.row(REFERENCE, 1.0))
     shown = list(rows[0])[:SHOWN]
     table = Table(*shown, title=f"batch {trial.batch}, {hardware()}", box=None)
     for row in rows:

@@ -53,7 +53,7 @@ def _bench(method: str, trial: StepTiming, work: Path, pack: Path) -> dict[str, 
     settings = {k: v for k, v in config.default_hooks.probe.items() if k != "type"}
     hook = ProbeHook(**{**settings, "frames": trial.frames})
     clock = time.process_time if trial.by_processor_time else time.perf_counter
-    step = TimedStep(config, trial.by_processor_time)
+    step = TimedStep(config, trial)
     step.warm_up()
     with evaluating(step.method):
         encoder = exported_encoder(step.method)

@@ -37,7 +37,7 @@ class StepTiming:
     repeats: int  # timings per side, of which the medians are reported
     frames: int = 64  # frames to load from
     size: int = 256  # height and width of the frames in pixels
-    steps: int = 1  # steps of one timing
+    steps: int = 1  # steps of one timing, after which alone a GPU is waited for
     threads: int = 0  # CPU threads; 0 leaves torch's choice
     # CSV file or folder, see `benchmark.speed.timing.csv_file`; None: none is written.
     out: str | os.PathLike[str] | None = None

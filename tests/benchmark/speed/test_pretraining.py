@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.speed.pretraining import bench_pretrain, peak_allocation
+from benchmark.speed import pretraining
+from benchmark.speed.pretraining import TimedStep, bench_pretrain, peak_allocation
 
 
 def test_a_row_for_each_method_beside_mae(trial, written):
-    steps = trial(repeats=2)
+    steps = trial(repeats=2, steps=2)
     rows = bench_pretrain(["vasomim"], steps, ["method.encoder.depth=2"])
     assert written("pretrain-tiny-cpu-1core") == rows
     assert [row["method"] for row in rows] == ["mae", "vasomim"]
@@ -28,6 +29,21 @@ def test_a_row_for_each_method_beside_mae(trial, written):
     assert fewer == pytest.approx(2 * (12 * 96**2 + 13 * 96) / 1e6, abs=0.011)
     with pytest.raises(InputError, match=r"vasomin: no such method in .*; known: amt"):
         bench_pretrain(["vasomin"], steps)
+
+
+def test_a_timing_waits_for_the_device_at_both_ends_only(trial, tmp_path, monkeypatch):
+    """Three steps in six seconds take two seconds each."""
+    events: list[str] = []
+    of_three = trial(steps=3)
+    config = of_three.config("mae", tmp_path, of_three.make_frames(tmp_path) / "pack")
+    step = TimedStep(config, of_three)
+    clock = iter([10.0, 16.0])
+    step.clock = lambda: events.append("clock") or next(clock)
+    step.take = lambda: events.append("step")
+    monkeypatch.setattr(pretraining, "synchronise", lambda: events.append("wait"))
+    step()
+    assert events == ["wait", "clock", "step", "step", "step", "wait", "clock"]
+    assert step.times == [2.0]
 
 
 def test_peak_is_what_is_held_at_once():

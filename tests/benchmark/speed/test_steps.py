@@ -12,14 +12,22 @@ from mmengine.runner import Runner
 
 from benchmark.errors import InputError
 from benchmark.openmmlab.quiet import quiet_libraries
+from benchmark.speed import loops
 from benchmark.speed.mmpretrain import bench_against_mmpretrain, reference_config
 from benchmark.speed.steps import bench_step, equal_weights
 from benchmark.training.train import assemble
 
 
-def test_harness_and_bare_loop_take_the_same_steps(trial, written):
-    """After six steps every weight of both is equal to the last bit."""
+def test_harness_and_bare_loop_take_the_same_steps(trial, written, monkeypatch):
+    """After six steps every weight of both is equal to the last bit.
+
+    The device is waited for once in each timing: of two rows, two sides each, two repeats and the
+    call before them.
+    """
+    waits: list[None] = []
+    monkeypatch.setattr(loops, "synchronise", lambda: waits.append(None))
     rows = bench_step("mae", trial(steps=2, repeats=2))
+    assert len(waits) == 2 * 2 * (2 + 1)
     assert written("step-mae-tiny-cpu-1core-torch") == rows
     assert [row["agreement_min"] for row in rows] == ["1.000000", ""]
     assert all("batch 2, frames 64x64, 1 thread(s), 0 loader" in row["what"] for row in rows)
