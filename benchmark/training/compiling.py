@@ -39,13 +39,13 @@ def compile_blocks(method: nn.Module, backend: str = "inductor") -> None:
 
 
 def _allow_graphs(count: int) -> None:
-    """Raise torch's limits on the graphs of one function; all blocks have the same `forward`.
+    """Raise torch's limits on the graphs of one function by so many; beyond them none is compiled.
 
-    Those above the limit, 8 by default, would not be compiled.
+    All blocks have the same `forward`, those of earlier runs in this process too.
     """
     limits = torch._dynamo.config
-    limits.recompile_limit = max(limits.recompile_limit, count)
-    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, count)
+    limits.recompile_limit += count
+    limits.accumulated_recompile_limit += count
 
 
 @contextmanager

@@ -224,6 +224,21 @@ def test_loader_processes_of_the_config_feed_a_test_on_a_gpu(
     assert_same_run(cell, finished)
 
 
+def test_cudnn_chooses_by_time_where_the_config_says_so(
+    finished, make_cell, tmp_path, export_vit, before_step
+):
+    """In this cell only, whose hash is the same; on a CPU all its numbers are."""
+    export_vit(tmp_path / "mae" / "pretrain", seed=1)
+    cell = make_cell(tmp_path, options=("env_cfg={'cudnn_benchmark': True}",))
+    chosen: list[bool] = []
+    with before_step(3, lambda: chosen.append(torch.backends.cudnn.benchmark)):
+        run_cell(cell)
+    assert chosen == [True]
+    assert not torch.backends.cudnn.benchmark
+    assert read_record(cell.record).config_hash == read_record(finished.record).config_hash
+    assert_same_run(cell, finished)
+
+
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     finished, make_cell, tmp_path, export_vit, before_step, capsys
 ):
