@@ -8,6 +8,10 @@ frozen (§4.2).
 Differences from facebookresearch/moco-v3: crops are resampled with the bicubic kernel of all other
 methods instead of the bilinear one; the halves of the fixed position embedding are in MAE's order,
 which only permutes channels before randomly initialised weights.
+
+The official code trains in fp16, this one in bf16, whose rounding errors are eight times larger.
+The gradient is sensitive to them, whichever part is computed in fp32 ("What bf16 changes" in
+`docs/training.md`).
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from benchmark.acceptance.findings import Finding, at_least, at_most, fact, holds
+from benchmark.acceptance.findings import Finding, at_most, fact, holds
 from benchmark.anatomy.extraction import vessel_mask
 from benchmark.checks.contract import largest_difference, prepare, without_drop_path
+from benchmark.checks.rounding import BF16_EXCESS, excess, relative_distance, round_weights
 from benchmark.checks.two_processes import StepResult, step_gradients
 from benchmark.data.synthetic import angiogram
 from benchmark.device import device, on_cpu, uses_gpu
@@ -28,8 +29,8 @@ from benchmark.training.train import assemble
 
 TOLERANCE = 1e-3
 """Relative to the largest value, in fp32 without TF32: sums are taken in another order."""
-BF16_LOSS, BF16_COSINE = 0.05, 0.9
-"""Relative difference of a loss, and cosine of all gradients, between bf16 and fp32."""
+BF16_LOSS = 0.05
+"""Relative difference of a loss between bf16 and fp32."""
 _QUICK = ("mae", "vasomim", "moco_v3")
 
 
@@ -109,8 +110,12 @@ def first_steps(reduced: bool) -> Iterator[Finding]:
                 rounded = _first_step(config, "bf16")
                 loss = _loss_apart(found, rounded)
                 yield at_most(f"{name}: loss in bf16, relative", loss, BF16_LOSS)
-                cosine = _cosine(found, rounded)
-                yield at_least(f"{name}: cosine of the bf16 gradient", cosine, BF16_COSINE)
+                weights = _first_step(config, "fp32", rounded_weights=True)
+                times = excess(found[1], rounded[1], weights[1])
+                what = f"{name}: change of the gradient by bf16, in those by rounded weights"
+                yield at_most(what, times, BF16_EXCESS)
+                share = relative_distance(found[1], rounded[1])
+                yield fact(f"{name}: change of the gradient by bf16, relative", share)
             else:
                 yield fact(f"{name}: bf16", "only on a GPU")
 
@@ -136,10 +141,12 @@ def _views(config: Config) -> dict[str, Tensor]:
     return method.views(batch)["views"]
 
 
-def _first_step(config: Config, precision: str) -> StepResult:
+def _first_step(config: Config, precision: str, rounded_weights: bool = False) -> StepResult:
     config = Config({**config.to_dict(), "precision": precision})
     with quiet_libraries():
         parts = assemble(config)
+        if rounded_weights:
+            round_weights(parts.method)
         return step_gradients(parts, torch.float32, device())
 
 
@@ -150,10 +157,3 @@ def _total(result: StepResult) -> float:
 def _loss_apart(expected: StepResult, found: StepResult) -> float:
     apart = abs(_total(expected) - _total(found)) / (abs(_total(expected)) or 1.0)
     return apart if math.isfinite(apart) else math.inf
-
-
-def _cosine(expected: StepResult, found: StepResult) -> float:
-    pairs = [(g.double().cpu(), found[1][key].double().cpu()) for key, g in expected[1].items()]
-    product = sum(float((one * other).sum()) for one, other in pairs)
-    norms = [math.sqrt(sum(float((pair[k] ** 2).sum()) for pair in pairs)) for k in (0, 1)]
-    return product / (norms[0] * norms[1])

@@ -9,6 +9,8 @@ import torch
 
 from benchmark.acceptance import agreement
 from benchmark.acceptance.agreement import exact_fp32, first_steps, relative_difference
+from benchmark.acceptance.findings import Finding
+from benchmark.training import train
 
 
 def test_relative_difference_by_hand():
@@ -86,3 +88,52 @@ def test_a_gradient_that_is_off_by_a_hundredth_misses_the_goal(monkeypatch, fact
     found = {finding.what: finding for finding in first_steps(reduced=True)}
     assert found["mae: loss, relative"].reached
     assert found["mae: gradient, of the largest one"].reached is (factor == 1.0)
+
+
+@pytest.fixture
+def bf16_on_cpu(monkeypatch):
+    """The comparison of bf16 with fp32 by the autocast of the CPU, which rounds alike."""
+    monkeypatch.setattr(agreement, "uses_gpu", lambda: True)
+    monkeypatch.setattr(train, "precision", lambda chosen: chosen)
+
+
+def bf16_findings(method: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Finding, Finding]:
+    """In differences by rounded weights, and relative."""
+    monkeypatch.setattr(agreement, "methods_of", lambda reduced: [method])
+    found = [finding for finding in first_steps(reduced=True) if "by bf16" in finding.what]
+    return found[0], found[1]
+
+
+SLOW_METHODS = sorted(set(agreement.methods_of(reduced=False)) - {"mae", "moco_v3", "spt"})
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["mae", "moco_v3", "spt", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW_METHODS)],
+)
+def test_bf16_gradients_are_as_near_as_rounded_weights_allow(method, bf16_on_cpu, monkeypatch):
+    """Also those of MoCo v3 and SPT, which are far from those in fp32."""
+    times, relative = bf16_findings(method, monkeypatch)
+    assert times.reached, times
+    assert (relative.value > 0.2) == (method in ("moco_v3", "spt"))
+
+
+def test_an_imprecise_gradient_in_bf16_misses_the_goal(bf16_on_cpu, monkeypatch):
+    """Off by 3 % of its length, at a cosine of 0.9995."""
+    true, calls = agreement.step_gradients, []
+
+    def step(*given):
+        terms, gradients = true(*given)
+        calls.append(1)
+        if len(calls) == 3:  # after fp32 on the CPU and on the device
+            noise = torch.Generator().manual_seed(0)
+            gradients = {
+                name: value * (1 + 0.03 * torch.randn(value.shape, generator=noise))
+                for name, value in gradients.items()
+            }
+        return terms, gradients
+
+    monkeypatch.setattr(agreement, "step_gradients", step)
+    times, relative = bf16_findings("mae", monkeypatch)
+    assert relative.value == pytest.approx(0.03, abs=0.005)
+    assert not times.reached
