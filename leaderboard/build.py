@@ -12,7 +12,7 @@ from benchmark.method_cards import MethodCard
 from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
 from benchmark.text import visible
-from leaderboard.analyses import is_analysis
+from leaderboard.analyses import is_analysis, paper_of
 from leaderboard.board import Board, Row, make_board
 from leaderboard.columns import Column
 from leaderboard.costs.columns import with_cost_columns
@@ -93,7 +93,8 @@ def build_leaderboard(
         cards: method → its card, which tells where it was published.
         published: published tables whose rows are shown beside the measured ones.
         correction: a key of `leaderboard.comparisons.CORRECTIONS`.
-        costs: method → its costs, shown for the methods that have records.
+        costs: method → its costs at the papers' size, shown for the methods that have records,
+            unless the protocol is of another scale.
 
     Raises:
         InputError: no records, records that must not mix, or no published table of this protocol
@@ -106,7 +107,9 @@ def build_leaderboard(
     cards = cards or {}
     papers = {method: card.paper for method, card in cards.items()}
     measured = read_measured(records, protocol, papers)
-    cost_rows = _cost_rows(measured.rows.values(), costs or {}, pretraining_times(records))
+    # Counted for networks of the papers' size.
+    counted = costs if costs and protocol == paper_of(protocol) else {}
+    cost_rows = _cost_rows(measured.rows.values(), counted, pretraining_times(records))
     boards = measured_boards(measured, reference, of_protocol)
     boards += analysis_boards(measured, of_protocol)
     main = [with_cost_columns(board, cost_rows) for board in boards if not board.analysis]

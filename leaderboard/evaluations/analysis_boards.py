@@ -54,8 +54,8 @@ def analysis_boards(measured: Measured, published: Sequence[PublishedTable]) -> 
                 reference=analysis.reference,
                 keep_order=True,
             )
-            if analysis.id == PRETRAINING_SEEDS:
-                board = add_pretraining_seeds(board, analysis, measured.scores)
+            if analysis is PRETRAINING_SEEDS:
+                board = add_pretraining_seeds(board, measured.scores)
             yield board
 
 

@@ -11,6 +11,7 @@ from leaderboard.columns import KIND_TITLES, Column, dataset_order, dataset_titl
 from leaderboard.evaluations.corruptions import add_corruptions
 from leaderboard.evaluations.few_labels import add_all_labels
 from leaderboard.evaluations.kinds import EVALUATIONS, Table, table_of
+from leaderboard.evaluations.pretraining_seeds import add_pretraining_seeds, repeated
 from leaderboard.evaluations.transfer import add_transfer
 from leaderboard.measured import Measured, measured_board
 from leaderboard.statistics import Summary
@@ -58,8 +59,10 @@ def _boards(
     of_task = {t: {d for d in datasets if measured.task_of[d] == t} for t in tasks}
     of_task = {task: chosen for task, chosen in of_task.items() if chosen}
     several = len(of_task) > 1
+    again = repeated(measured.rows)
+    methods = [method for method in measured.rows if method not in again]
     for task, chosen in of_task.items():
-        scores = measured.select(list(measured.rows), lambda c, chosen=chosen: c.dataset in chosen)
+        scores = measured.select(methods, lambda c, chosen=chosen: c.dataset in chosen)
         if table.evaluation == "lora":
             scores = {m: {**cells, **_sizes(measured, m, chosen)} for m, cells in scores.items()}
         board = measured_board(
@@ -78,8 +81,9 @@ def _boards(
         if table.evaluation in ("few-labels", "transfer"):
             # Of a tested dataset there are several columns of one metric: no independent blocks.
             board = replace(board, friedman=None)
-        add = _DETAILS.get(table.evaluation)
-        yield add(board, measured) if add else board
+        if add := _DETAILS.get(table.evaluation):
+            board = add(board, measured)
+        yield add_pretraining_seeds(board, measured.scores)
 
 
 def _chance(board: Board, measured: Measured) -> Iterator[str]:

@@ -7,24 +7,24 @@ table says how much of the spread each source adds, and whether two methods diff
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from leaderboard.analyses import Analysis
+from leaderboard.analyses import OURS
 from leaderboard.board import Board, Score
 from leaderboard.columns import Column, dataset_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
 from leaderboard.statistics import Summary, p_text, summarize, welch_test
 from leaderboard.tables.numbers import difference_text, interval_text, rounded
 
-#: Id of the analysis that has this table.
-PRETRAINING_SEEDS = "pretraining_seeds"
+#: The analysis that has this table.
+PRETRAINING_SEEDS = next(one for one in OURS if one.id == "pretraining_seeds")
 
 #: Of the table.
 TITLE = "Two sources of variance"
 
 _NOTE = (
-    "Each pre-training is fine-tuned with the seeds of the columns above. σ of the fine-tuning: "
+    "Each pre-training is scored with the seeds of the table above. σ of the {seeds}: "
     "pooled over the pre-trainings; σ of the pre-training: what the spread of the pre-trainings' "
     "means has beyond that (one-way random effects by the method of moments; 0 where it has less). "
     "With three pre-trainings either is a rough estimate. Difference: of the means over the "
@@ -76,13 +76,25 @@ def variance_components(runs: Sequence[Sequence[float]]) -> VarianceComponents |
     )
 
 
-def add_pretraining_seeds(
-    board: Board, analysis: Analysis, scores: Mapping[str, Mapping[Column, Score]]
-) -> Board:
-    """The board with the table of both sources, a row per method with several pre-trainings."""
+def _lines() -> dict[str, list[str]]:
+    """Title of a method → its pre-trainings, the method itself first."""
     lines: dict[str, list[str]] = {}
-    for member in analysis.members:
-        lines.setdefault(analysis.line_title(member), []).append(member.method)
+    for member in PRETRAINING_SEEDS.members:
+        lines.setdefault(PRETRAINING_SEEDS.line_title(member), []).append(member.method)
+    return lines
+
+
+def repeated(methods: Collection[str]) -> set[str]:
+    """Those of these methods that are pre-trainings of another one of them with another seed.
+
+    In a table of different methods they would take ranks from others and enlarge its family.
+    """
+    return {again for first, *others in _lines().values() if first in methods for again in others}
+
+
+def add_pretraining_seeds(board: Board, scores: Mapping[str, Mapping[Column, Score]]) -> Board:
+    """The board with the table of both sources, a row per method with several pre-trainings."""
+    lines = _lines()
     found = {
         (line, column): components
         for line, methods in lines.items()
@@ -109,13 +121,15 @@ def add_pretraining_seeds(
         )
         for line, methods in shown.items()
     ]
-    titles = ("Mean", "σ fine-tuning", "σ pre-training", f"Difference to {first}")
+    # Of frozen features, a seed is that of the layer above them.
+    seeds = "evaluation" if board.is_evaluation else "fine-tuning"
+    titles = ("Mean", f"σ {seeds}", "σ pre-training", f"Difference to {first}")
     columns = tuple(
         (f"{dataset_title(column.dataset)}, {column.label}", title)
         for column in board.columns
         for title in titles
     )
-    detail = Detail(TITLE, ("Method",), columns, tuple(rows), (_NOTE,))
+    detail = Detail(TITLE, ("Method",), columns, tuple(rows), (_NOTE.format(seeds=seeds),))
     return replace(board, details=(*board.details, detail))
 
 

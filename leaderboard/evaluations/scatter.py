@@ -13,6 +13,7 @@ from scipy import special
 from benchmark.results import DatasetId
 from leaderboard.board import Score
 from leaderboard.columns import Column, column_order, dataset_title
+from leaderboard.evaluations.pretraining_seeds import repeated
 from leaderboard.measured import Measured
 from leaderboard.statistics import Summary, mid_ranks, p_text, summarize
 
@@ -92,7 +93,9 @@ def make_scatter(measured: Measured) -> Scatter | None:
     Of the first metric, those datasets are averaged that the most methods have in both ways; of
     several such choices the one with the most datasets.
     """
-    both = {method: pairs for method in measured.rows if (pairs := _pairs(measured, method))}
+    again = repeated(measured.rows)
+    pairs_of = {method: _pairs(measured, method) for method in measured.rows if method not in again}
+    both = {method: pairs for method, pairs in pairs_of.items() if pairs}
     known = sorted({c for pairs in both.values() for c in pairs}, key=column_order)
     if not known:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.files.markers import write_between
@@ -10,7 +11,7 @@ from leaderboard.build import Leaderboard
 from leaderboard.comparisons import CORRECTIONS, comparisons
 from leaderboard.evaluations.pretraining_seeds import TITLE as SOURCES_OF_VARIANCE
 from leaderboard.statistics import ALPHA, Summary
-from leaderboard.tables.grids import Entry, Grid, detail_grid, headline, rank_title
+from leaderboard.tables.grids import Entry, Grid, headline, rank_title
 from leaderboard.tables.markdown import escape, grid_lines
 from leaderboard.tables.numbers import mean_std
 
@@ -35,7 +36,8 @@ def short_table(leaderboard: Leaderboard) -> str:
 
     One column per dataset of that board with its first metric, and the average rank on every main
     board of the same protocol. Measured scores have the sign of their verdict against the
-    reference, and are followed by the two sources of variance, where pre-trainings were repeated.
+    reference, and are followed by the two sources of variance, where pre-trainings were repeated,
+    of every board.
     """
     boards = leaderboard.boards
     # Without fine-tuning, the first table of another evaluation; without any, of an analysis.
@@ -82,13 +84,35 @@ def short_table(leaderboard: Leaderboard) -> str:
         text[-1] += " · " + escape(
             f"▲ better, ▼ worse than {leaderboard.reference_title} (p < {ALPHA}, {test})"
         )
-    for board in boards:
-        for detail in board.details:
-            if detail.title == SOURCES_OF_VARIANCE:
-                grid = detail_grid(detail)
-                text += ["", f"**{escape(detail.title)}**", "", *grid_lines(grid)]
-                text += ["", *map(escape, grid.notes)]
+    if (sources := _sources_of_variance(boards)).rows:
+        text += ["", f"**{sources.heading}**", "", *grid_lines(sources)]
+        text += ["", *map(escape, sources.notes)]
     return "\n".join(text)
+
+
+def _sources_of_variance(boards: Sequence[Board]) -> Grid:
+    """That table of all boards as one, a line per method; of each dataset the first metric."""
+    rows = []
+    header = ("Method", "Score", "Mean", "σ seeds", "σ pre-training", "Difference")
+    for board in boards:
+        first: dict[str, int] = {}
+        for place, column in enumerate(board.columns):
+            first.setdefault(column.dataset, place)
+        for detail in board.details:
+            if detail.title != SOURCES_OF_VARIANCE:
+                continue
+            width = len(detail.columns) // len(board.columns)
+            for place in first.values():
+                for row in detail.rows:
+                    cells = row.cells[place * width : (place + 1) * width]
+                    texts = (*row.texts, board.columns[place].title, *(c.text for c in cells))
+                    rows.append(tuple(map(Entry, texts)))
+    note = (
+        "σ: standard deviation between seeds of the fine-tuning, or of the layer on frozen "
+        "features, and, beyond that, between pre-trainings. Difference to the method above, over "
+        "the n pre-trainings, with its 95 % interval (Welch's t-test, no correction)."
+    )
+    return Grid(SOURCES_OF_VARIANCE, header, 2, tuple(rows), notes=(note,))
 
 
 def _signs(board: Board, correction: str) -> dict[tuple[str, str], str]:

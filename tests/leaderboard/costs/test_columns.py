@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from benchmark.method_costs import MeasuredSpeed, MethodCosts
 from leaderboard.data import board_data
 from leaderboard.tables.grids import sections
@@ -111,3 +113,19 @@ def test_scores_ranks_and_tests_stay_what_they_are(build, records, make_run):
     }
     missing = [note for note in data["notes"] if note.startswith("Not tested")]
     assert missing == []
+
+
+@pytest.mark.parametrize(("protocol", "shown"), [("journal", HEADS), ("mini", HEADS[2:3])])
+def test_costs_of_the_papers_size_are_not_those_of_another_scale(
+    build, records, make_run, protocol, shown
+):
+    """Parameters, FLOPs and rates are those of ViT-B; hours are of the runs themselves."""
+    encoder = {"fingerprint": "f", "weights_sha256": "w"}
+    encoder["provenance"] = {"device_seconds": {"cpu": 3600}}
+    runs = [
+        make_run(r.method, r.dataset, r.seed, protocol=protocol, encoder=encoder, **means(r))
+        for r in records
+    ]
+    leaderboard = build(runs, protocol=protocol, costs=COSTS)
+    header = sections(leaderboard)[0].grids[0].header
+    assert tuple(title for title in header if title in HEADS) == shown

@@ -87,6 +87,29 @@ def test_the_board_has_a_row_for_each_method(build, make_run):
     assert (float(line["mean"]), ends) == (8.0, pytest.approx([low, high]))
 
 
+def test_frozen_features_have_the_table_and_no_row_for_a_repetition(build, make_run):
+    """Another seed is no other method: it takes no rank, and no place in the family."""
+    records = [
+        make_run(method, "xcav-linear", seed, dsc=value)
+        for method, values in RUNS.items()
+        for seed, value in enumerate(values)
+    ]
+    (board,) = (b for b in build(records).boards if b.is_evaluation)
+    assert [row.method for row in board.rows] == ["vasomim", "mae"]
+    assert [row.average_rank.mean for row in board.rows] == [1, 2]
+    (detail,) = board.details
+    assert [title for _, title in detail.columns][1] == "σ evaluation"
+    assert [row.cells[0].text for row in detail.rows] == ["73.00 (n = 3)", "81.00 (n = 3)"]
+    # Without the method itself, a repetition is shown.
+    alone = [record for record in records if record.method != "mae"]
+    (board,) = (b for b in build(alone).boards if b.is_evaluation)
+    assert {row.method for row in board.rows} == {
+        "vasomim",
+        "analysis-mae_seed_1",
+        "analysis-mae_seed_2",
+    }
+
+
 def test_a_single_pretraining_has_no_such_table(build, make_run):
     records = [make_run(m, "xcav", s, dsc=70.0 + s) for m in ("mae", "vasomim") for s in (0, 1)]
     assert not any(board.details for board in build(records).boards)

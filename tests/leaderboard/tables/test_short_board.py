@@ -62,15 +62,20 @@ def test_both_sources_of_variance_follow(build, make_run):
         "analysis-mae_seed_2": (72.0, 73.0, 74.0),
     }
     records = [
-        make_run(method, "xcav", seed, dsc=value)
+        make_run(method, dataset, seed, dsc=value + shift)
         for method, values in scores.items()
+        for dataset, shift in (("xcav", 0), ("xcav-linear", -50))
         for seed, value in enumerate(values)
     ]
     text = short_table(build(records))
     table = text[text.index("**Two sources of variance**") :].splitlines()
     # The variances within are 1; of the means 71, 75 and 73 it is 4, of which 1 / 3 is noise.
-    assert table[4] == "| MAE | 73.00 (n = 3) | 1.00 | 1.91 | — |"
-    assert "one-way random effects" in table[-1]
+    assert table[2] == "| Method | Score | Mean | σ seeds | σ pre-training | Difference |"
+    assert set(table[4:6]) == {
+        "| MAE | XCAV DSC | 73.00 (n = 3) | 1.00 | 1.91 | — |",
+        "| MAE | XCAV, linear DSC | 23.00 (n = 3) | 1.00 | 1.91 | — |",
+    }
+    assert "between pre-trainings" in table[-1]
 
 
 def test_only_what_is_between_the_markers_is_replaced(tmp_path):
