@@ -41,6 +41,7 @@ def request_for(matrix: Matrix, configs: Path) -> dict[str, Any]:
         "packs": [matrix.at(path) for path in matrix.packs] if matrix.packs else None,
         "data": {name: matrix.at(path) for name, path in matrix.data.items()},
         "pretrain_options": list(matrix.pretrain_options),
+        "segmentor_options": list(matrix.segmentor_options),
         "finetune_options": list(matrix.finetune_options),
     }
 

@@ -148,7 +148,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
     """Identity and inputs of a training, as `benchmark.training.train.identity` has them."""
     work = request["work"]
     is_segmentor = path.parent.name == "segmentor"
-    options = [] if is_segmentor else request["pretrain_options"]
+    options = request["segmentor_options" if is_segmentor else "pretrain_options"]
     with quiet_libraries():
         config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)
     usual = literal(Path(request["configs"], "_base_", "pretraining.py"), "packs")

@@ -89,6 +89,7 @@ class Matrix(Schema):
         data: dataset → folder of the prepared task, where it differs from the config's; also that
             of shares of its labels and of its patches.
         pretrain_options: ``key=value`` for the config of every pre-training.
+        segmentor_options: ``key=value`` for that of the segmentor.
         finetune_options: ``key=value`` for the config of every fine-tuning (``lora.key=value`` for
             those by low-rank adaptation); ``export_model=True`` keeps the fine-tuned models, which
             a sweep does only for those that it scores elsewhere.
@@ -114,6 +115,7 @@ class Matrix(Schema):
     packs: Names | None = None
     data: dict[str, str] = {}
     pretrain_options: Annotated[Names, AfterValidator(_check_options(PRETRAIN_KEYS))] = ()
+    segmentor_options: Annotated[Names, AfterValidator(_check_options(PRETRAIN_KEYS))] = ()
     finetune_options: Annotated[Names, AfterValidator(_check_finetune_options)] = ()
     frames: dict[str, Annotated[int, Field(ge=1)]] = {}
     commands: dict[str, str] = {}

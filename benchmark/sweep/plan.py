@@ -333,6 +333,7 @@ def _train_command(
     command = [*start, "--scale", matrix.scale, "--work", str(matrix.folder)]
     if matrix.packs and packs == [*map(matrix.at, matrix.packs)]:  # not those of the config itself
         command += ["--packs", *packs]
-    if matrix.pretrain_options and training.stage == "pretrain":
-        command += ["--cfg-options", *matrix.pretrain_options]
+    is_segmentor = training.stage == "segmentor"
+    if options := matrix.segmentor_options if is_segmentor else matrix.pretrain_options:
+        command += ["--cfg-options", *options]
     return command

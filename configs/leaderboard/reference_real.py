@@ -3,7 +3,7 @@
     tools/run_benchmark.sh configs/leaderboard/reference_real.py --dry-run
 
 Pre-trained on frames of CADICA and the training half of DCA1, scored on its test half. Of the whole
-of CADICA, some 6,600 frames, ten epochs do: `pretrain_options` below are for a hundred frames. See
+of CADICA, some 6,600 frames, ten epochs do: the options below are for a hundred frames. See
 docs/reference_run.md.
 """
 
@@ -19,6 +19,7 @@ datasets = ("dca1", "dca1-linear")
 
 packs = ("{work}/packs/cadica", "{work}/packs/dca1")
 pretrain_options = ("epochs=400", "batch_size=28", "micro_batch=28", "checkpoint_interval=100")
+segmentor_options = pretrain_options
 frames = {"packs": 56, "dca1": 30, "dca1.test": 10}
 commands = {
     "{work}/packs/cadica": (

@@ -26,6 +26,7 @@ def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
         work=str(tmp_path),
         packs=("{work}/packs/p",),
         data={"synthetic_v": "elsewhere"},
+        segmentor_options=("batch_size=8",),
     )
     facts = config_facts(request_for(matrix, CONFIGS))
     runs = ("segmentor/unext_s", "vasomim/pretrain", "segmentor/unext_s_alpha_50")
@@ -41,10 +42,12 @@ def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
         "method.segmentor.checkpoint": f"{tmp_path}/{runs[2]}/segmentor.safetensors"
     }
     # As training itself hashes it.
-    config = load_config(CONFIGS / "analysis" / "schedule_0_1.py", "tiny")
-    fill_paths(config, tmp_path)
-    expected = config_hash(to_plain(config), also_drop=("card",))
-    assert trainings["analysis/schedule_0_1"]["config_hash"] == expected
+    for run, options in (("analysis/schedule_0_1", ()), ("segmentor/unext_s", ["batch_size=8"])):
+        config = load_config(CONFIGS / f"{run}.py", "tiny", options)
+        config.packs = [f"{tmp_path}/packs/p"] if options else config.packs
+        fill_paths(config, tmp_path)
+        expected = config_hash(to_plain(config), also_drop=("card",))
+        assert trainings[run]["config_hash"] == expected
 
     cells = facts["cells"]
     assert len(cells) == 7
@@ -67,7 +70,8 @@ def test_another_split_is_another_analysis(tmp_path):
     names = ("synthetic_v-patches", "synthetic_v-patches-test")
     request = {
         **{"configs": str(CONFIGS), "work": str(tmp_path), "scale": "tiny", "protocol": None},
-        **{"seeds": [0, 1], "packs": None, "data": {}, "pretrain_options": []},
+        **{"seeds": [0, 1], "packs": None, "data": {}},
+        **{"pretrain_options": [], "segmentor_options": []},
         "finetune_options": ["epochs=3"],
         "cells": [["mae", name] for name in (*names, "synthetic_v-patches-dev")],
     }
@@ -80,7 +84,8 @@ def test_another_split_is_another_analysis(tmp_path):
 def test_a_number_of_labels_has_the_hash_of_the_run_with_its_option(tmp_path):
     request = {
         **{"configs": str(CONFIGS), "work": str(tmp_path), "scale": "tiny", "protocol": None},
-        **{"seeds": [0], "packs": None, "data": {}, "pretrain_options": []},
+        **{"seeds": [0], "packs": None, "data": {}},
+        **{"pretrain_options": [], "segmentor_options": []},
         "finetune_options": [],
         "cells": [["unet", name] for name in ("dca1", "dca1-5images", "dca1-2images")],
     }
@@ -96,7 +101,8 @@ def test_low_rank_adaptation_has_a_config_of_its_own(tmp_path):
     """Its settings change its hash alone; what has no encoder has no such cell."""
     request = {
         **{"configs": str(CONFIGS), "work": str(tmp_path), "scale": "tiny", "protocol": None},
-        **{"seeds": [0], "packs": None, "data": {}, "pretrain_options": []},
+        **{"seeds": [0], "packs": None, "data": {}},
+        **{"pretrain_options": [], "segmentor_options": []},
         "cells": [["mae", "synthetic_v"], ["mae", "synthetic_v-lora"], ["unet", "dca1-lora"]],
     }
     first, second = (

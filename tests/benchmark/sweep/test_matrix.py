@@ -134,7 +134,7 @@ def test_the_boards_of_the_analyses_share_the_runs_of_the_main_boards():
         assert set(other.seeds) <= set(one.seeds)
         for key in ("protocol", "scale", "work", "packs", "title", "reference"):
             assert getattr(one, key) == getattr(other, key), (main, key)
-        for key in ("pretrain_options", "finetune_options"):
+        for key in ("pretrain_options", "segmentor_options", "finetune_options"):
             assert getattr(one, key) == getattr(other, key), (main, key)
         for key in ("data", "frames", "commands"):
             known = getattr(one, key)

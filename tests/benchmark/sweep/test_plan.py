@@ -322,6 +322,16 @@ def test_paths_of_the_work_folder_may_be_relative(sweep, monkeypatch):
     assert len(sweep.only(work=sweep.work.name).plan().todo) == 27
 
 
+def test_the_segmentor_has_options_of_its_own(sweep):
+    chosen = {"pretrain_options": ("epochs=4",), "segmentor_options": ("batch_size=8",)}
+    jobs = sweep.only(**chosen).plan().jobs
+    for stage, options in (("pretrain", ["epochs=4"]), ("segmentor", ["batch_size=8"])):
+        commands = [job.command for job in jobs if job.stage == stage]
+        assert commands
+        for command in commands:
+            assert command[command.index("--cfg-options") + 1 :] == options
+
+
 def test_fine_tuned_models_are_kept_only_when_asked(sweep):
     """The later of two options of one key holds."""
     for options in ((), ("export_model=True", "batch_size=2")):
