@@ -150,7 +150,12 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
     is_segmentor = path.parent.name == "segmentor"
     options = request["segmentor_options" if is_segmentor else "pretrain_options"]
     with quiet_libraries():
-        config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)
+        config = load_config(path, request["scale"], needed=PRETRAIN_NEEDS)
+        if not config.epochs:
+            # Random weights, which options for trainings (``epochs=400``) would train.
+            options = []
+        elif options:
+            config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)
     usual = literal(Path(request["configs"], "_base_", "pretraining.py"), "packs")
     if request["packs"] and config.packs == usual:
         config.packs = request["packs"]
@@ -162,6 +167,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
         "title": content["card"]["title"],
         "folder": str(default_folder(path, work)),
         "config_hash": config_hash(content, also_drop=("card",)),
+        "options": options,
         "epochs": content["epochs"],
         "packs": content["packs"] if content["epochs"] else [],
         "frames": content.get("frames"),

@@ -88,7 +88,8 @@ class Matrix(Schema):
             a config that names packs of its own keeps them. None: those of the configs.
         data: dataset → folder of the prepared task, where it differs from the config's; also that
             of shares of its labels and of its patches.
-        pretrain_options: ``key=value`` for the config of every pre-training.
+        pretrain_options: ``key=value`` for the config of every pre-training; not for random
+            weights, which are not trained.
         segmentor_options: ``key=value`` for that of the segmentor.
         finetune_options: ``key=value`` for the config of every fine-tuning (``lora.key=value`` for
             those by low-rank adaptation); ``export_model=True`` keeps the fine-tuned models, which

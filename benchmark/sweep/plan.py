@@ -146,7 +146,7 @@ def _trainings(
             continue
         # The segmentor is small, and its batch normalisation has to see the full batch.
         training.gpus = settings.pretrain_gpus if stage == "pretrain" else settings.cell_gpus
-        training.command = _train_command(matrix, path, facts["packs"], training, settings)
+        training.command = _train_command(matrix, path, facts, training.gpus, settings)
         packs, training.frames = tuple(facts["packs"]), 0
         if packs:  # initial weights need none
             training.problem = missing_pack(matrix, packs, facts["frames"], facts["anatomy"])
@@ -321,19 +321,19 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
 def _train_command(
     matrix: Matrix,
     config: Path,
-    packs: list[str],
-    training: PretrainingJob,
+    facts: dict[str, Any],
+    gpus: int,
     settings: SweepSettings,
 ) -> list[str]:
-    if training.gpus > 1:
+    if gpus > 1:
         script = ["bash", str(settings.tools / "dist_train.sh")]
-        start = [*script, str(config), str(training.gpus)]
+        start = [*script, str(config), str(gpus)]
     else:
         start = [sys.executable, str(settings.tools / "train.py"), str(config)]
     command = [*start, "--scale", matrix.scale, "--work", str(matrix.folder)]
+    packs = facts["packs"]
     if matrix.packs and packs == [*map(matrix.at, matrix.packs)]:  # not those of the config itself
         command += ["--packs", *packs]
-    is_segmentor = training.stage == "segmentor"
-    if options := matrix.segmentor_options if is_segmentor else matrix.pretrain_options:
-        command += ["--cfg-options", *options]
+    if facts["options"]:
+        command += ["--cfg-options", *facts["options"]]
     return command

@@ -219,6 +219,9 @@ class Sweep:
                 "title": method.upper(),
                 "folder": str(folder),
                 "config_hash": config_hash({"method": method, "epochs": settings[method]}),
+                "options": request.get(
+                    "segmentor_options" if method == "segmentor" else "pretrain_options", []
+                ),
                 "epochs": settings[method],
                 "packs": request["packs"],
                 "frames": None,

@@ -18,7 +18,7 @@ def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
     matrix = Matrix(
         name="m",
         title="M",
-        methods=("vasomim", "analysis-quality_alpha_50", "analysis-schedule_0_1"),
+        methods=("vasomim", "analysis-quality_alpha_50", "analysis-schedule_0_1", "random"),
         datasets=("synthetic_v", "synthetic_v-25pct", "synthetic_v-patches"),
         only={"synthetic_v-patches": ("vasomim",)},
         seeds=(0,),
@@ -26,31 +26,40 @@ def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
         work=str(tmp_path),
         packs=("{work}/packs/p",),
         data={"synthetic_v": "elsewhere"},
+        pretrain_options=("epochs=7",),
         segmentor_options=("batch_size=8",),
     )
     facts = config_facts(request_for(matrix, CONFIGS))
     runs = ("segmentor/unext_s", "vasomim/pretrain", "segmentor/unext_s_alpha_50")
-    runs += ("analysis/quality_alpha_50", "analysis/schedule_0_1")
+    runs += ("analysis/quality_alpha_50", "analysis/schedule_0_1", "random/pretrain")
     assert list(facts["trainings"]) == [f"{CONFIGS}/{run}.py" for run in runs]
     trainings = dict(zip(runs, facts["trainings"].values()))
     own = [f"{tmp_path}/packs/xa170k_alpha_50"]
     for run, training in trainings.items():
         assert training["folder"] == f"{tmp_path}/{run}"
         expected = own if "alpha_50" in run else [f"{tmp_path}/packs/p"]
-        assert training["packs"] == expected, run
+        assert training["packs"] == ([] if run == "random/pretrain" else expected), run
+        epochs = {"random/pretrain": 0, "segmentor/unext_s": 10, "segmentor/unext_s_alpha_50": 10}
+        assert training["epochs"] == epochs.get(run, 7), run
+    # Options for pre-trainings would train random weights.
+    assert trainings["random/pretrain"]["options"] == []
     assert trainings["analysis/quality_alpha_50"]["weights"] == {
         "method.segmentor.checkpoint": f"{tmp_path}/{runs[2]}/segmentor.safetensors"
     }
     # As training itself hashes it.
-    for run, options in (("analysis/schedule_0_1", ()), ("segmentor/unext_s", ["batch_size=8"])):
+    for run, options in {
+        "analysis/schedule_0_1": ["epochs=7"],
+        "segmentor/unext_s": ["batch_size=8"],
+        "random/pretrain": [],
+    }.items():
         config = load_config(CONFIGS / f"{run}.py", "tiny", options)
-        config.packs = [f"{tmp_path}/packs/p"] if options else config.packs
+        config.packs = [f"{tmp_path}/packs/p"] if run.startswith("segmentor") else config.packs
         fill_paths(config, tmp_path)
         expected = config_hash(to_plain(config), also_drop=("card",))
         assert trainings[run]["config_hash"] == expected
 
     cells = facts["cells"]
-    assert len(cells) == 7
+    assert len(cells) == 9
     assert {cell["data"] for cell in cells.values()} == {"elsewhere"}
     part = cells["analysis-schedule_0_1/synthetic_v-25pct"]
     whole = cells["analysis-schedule_0_1/synthetic_v"]
