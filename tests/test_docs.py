@@ -39,6 +39,13 @@ def tool(run_tool: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., s
         ("docs/methods.md", ("list", "methods")),
         ("docs/scaling.md", ("bench", "scaling")),
         ("README.md", ("leaderboard", "--published", "--format", "md", "--out", "OUT")),
+        (
+            "README.md",
+            (
+                *("leaderboard", "--results", "leaderboard/results/reference", "--format", "md"),
+                *("--out", "OUT", "--marker", "reference"),
+            ),
+        ),
     ],
 )
 def test_generated_tables_are_current(
