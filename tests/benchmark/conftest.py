@@ -31,6 +31,9 @@ from benchmark.training.config import fill_paths, load_config
 Work = Callable[[int], Any]
 # What the tests have imported need not be imported again.
 _FORK = multiprocessing.get_context("fork")
+# The first backward pass of a process starts a thread for every device. After a simulated GPU it
+# would start some, and what has started threads cannot be forked.
+torch.ones((), requires_grad=True).backward()
 
 SMALL = dict(img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=4)
 # Architecture, and what is special about the variant after a sign.

@@ -43,6 +43,7 @@ def resolve(request: dict[str, Any]) -> dict[str, Any]:
                 "folder": str(folder),
                 "config_hash": method,
                 "epochs": 800,
+                "options": [],
                 "packs": ["absent"],
                 "frames": None,
                 "anatomy": True,
