@@ -91,6 +91,8 @@ def printed(page: Any) -> None:
     """The page as it is while the browser prints on A4."""
     page.emulate_media(media="print", color_scheme="light")
     page.set_viewport_size({"width": int((210 - 24) / 25.4 * 96), "height": 1000})
+    # A narrow window folds some sections, which it is told of with its next frame.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
 
 

@@ -57,7 +57,7 @@ def test_front_of_every_score_and_cost(visit, published):
         on_front = expected_front(board, axis["id"], score)
         assert ids(section, ".method.on-front") == on_front, (axis["id"], score)
         assert ids(section) <= set(axis["values"])
-    page.wait_for_function("location.hash.includes('score=')")
+    page.wait_for_function("() => location.hash.includes('score=')")
     assert "cost=" in page.url
 
 
