@@ -59,10 +59,10 @@ def _boards(
     of_task = {t: {d for d in datasets if measured.task_of[d] == t} for t in tasks}
     of_task = {task: chosen for task, chosen in of_task.items() if chosen}
     several = len(of_task) > 1
-    again = repeated(measured.rows)
-    methods = [method for method in measured.rows if method not in again]
     for task, chosen in of_task.items():
-        scores = measured.select(methods, lambda c, chosen=chosen: c.dataset in chosen)
+        scores = measured.select(list(measured.rows), lambda c, chosen=chosen: c.dataset in chosen)
+        again = repeated(scores)
+        scores = {method: cells for method, cells in scores.items() if method not in again}
         if table.evaluation == "lora":
             scores = {m: {**cells, **_sizes(measured, m, chosen)} for m, cells in scores.items()}
         board = measured_board(

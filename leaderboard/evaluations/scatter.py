@@ -93,9 +93,9 @@ def make_scatter(measured: Measured) -> Scatter | None:
     Of the first metric, those datasets are averaged that the most methods have in both ways; of
     several such choices the one with the most datasets.
     """
-    again = repeated(measured.rows)
-    pairs_of = {method: _pairs(measured, method) for method in measured.rows if method not in again}
-    both = {method: pairs for method, pairs in pairs_of.items() if pairs}
+    both = {method: pairs for method in measured.rows if (pairs := _pairs(measured, method))}
+    again = repeated(both)
+    both = {method: pairs for method, pairs in both.items() if method not in again}
     known = sorted({c for pairs in both.values() for c in pairs}, key=column_order)
     if not known:
         return None
