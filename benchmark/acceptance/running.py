@@ -27,6 +27,7 @@ from benchmark.files.strict_json import parse_json
 JSON_NAME, MARKDOWN_NAME = "gpu_acceptance.json", "gpu_acceptance.md"
 #: On a CPU every part may take this many times its limit.
 PATIENCE = 10
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _arguments() -> argparse.Namespace:
@@ -137,22 +138,25 @@ def _run(part: Part, out: Path, device: str, gpus: int, scratch: str) -> Outcome
     words = ["--inside", part.name, "--device", device, "--out", str(out)]
     start = time.monotonic()
     log = out / f"{part.name}.log"
+    process, state, reason = None, "", ""
     with log.open("wb") as stream, _signals_end():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark.acceptance", *words],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=ROOT,
-            env={**os.environ, VARIABLE: device, "TMPDIR": scratch},
-        )
-        state, reason = "", ""
         try:
+            # A signal between the start of the process and its assignment would leave it running.
+            with _deferred_signals():
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "benchmark.acceptance", *words],
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    cwd=ROOT,
+                    env={**os.environ, VARIABLE: device, "TMPDIR": scratch},
+                )
             code = process.wait(part.limit if on_gpu else PATIENCE * part.limit)
         except subprocess.TimeoutExpired:
             state = "timed out"
         finally:
-            _end(process)
+            if process:
+                _end(process)
     seconds = time.monotonic() - start
     findings = _read(found)
     if not state:
@@ -171,7 +175,7 @@ def _signals_end() -> Iterator[None]:
     def leave(number: int, _: Any) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in _ENDING[1:]}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, leave)
@@ -180,6 +184,23 @@ def _signals_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[None]:
+    """Deliver what would end the command only after the block."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

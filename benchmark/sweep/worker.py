@@ -120,28 +120,36 @@ def _execute(
     command: list[str], environment: dict[str, str], held: list[int], log: IO[bytes]
 ) -> tuple[int, int | None]:
     """Exit code of a command, and the signal by which it was interrupted."""
+    child: subprocess.Popen[bytes] | None = None
     caught: list[int] = []
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     devices = environment.get("CUDA_VISIBLE_DEVICES")
     where = "" if devices is None else f"CUDA_VISIBLE_DEVICES={devices} "
     log.write(f"# {now}\n$ {where}{shlex.join(command)}\n".encode())
     log.flush()
-    # The command inherits the locks: they stay held while it lives, even if this process is killed.
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        pass_fds=held,
-    )
 
     def forward(number: int, _: Any) -> None:
         caught.append(number)
-        child.send_signal(number)
+        if child:
+            child.send_signal(number)
+        else:
+            early.append(number)
 
+    early: list[int] = []  # before there was a child to forward it to
     before = {number: signal.signal(number, forward) for number in _INTERRUPTS}
     try:
+        # The command inherits the locks: they stay held while it lives, even if this process is
+        # killed.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            pass_fds=held,
+        )
+        for number in early:
+            child.send_signal(number)
         code = child.wait()
     finally:
         for number, handler in before.items():

@@ -110,6 +110,23 @@ def test_a_signal_leaves_neither_processes_nor_temporary_files(tmp_path, number)
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_a_signal_while_a_part_starts_ends_it(tmp_path, monkeypatch):
+    started = []
+
+    def start(*args, **options):
+        """A process, and a signal before anybody knows of it."""
+        started.append(popen(["sleep", "60"], start_new_session=options["start_new_session"]))
+        signal.raise_signal(signal.SIGTERM)
+        return started[0]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(SystemExit) as ended:
+        _run(PARTS[0], tmp_path, "cpu", 0, str(tmp_path))
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert started[0].returncode == -signal.SIGKILL
+
+
 def test_parts_that_need_gpus_are_skipped(tmp_path):
     by_name = {part.name: part for part in PARTS}
     for name, device, gpus in (("tests", "cpu", 0), ("killed", "cuda", 1)):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from benchmark.files.locking import acquire
 from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.jobs import failure_path, log_path
 from benchmark.sweep.plan import sweep_folder
-from benchmark.sweep.worker import LOCK, job_description, run_job
+from benchmark.sweep.worker import LOCK, _execute, job_description, run_job
 
 if TYPE_CHECKING:
     from conftest import Sweep
@@ -111,6 +113,19 @@ def _wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_signal_while_the_command_starts_reaches_it(monkeypatch):
+    def start(*args, **options):
+        """A process, and a signal before anybody knows of it."""
+        signal.raise_signal(signal.SIGTERM)
+        return popen(*args, **options)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with tempfile.TemporaryFile() as log:
+        ended = _execute(["sleep", "60"], dict(os.environ), [], log)
+    assert ended == (-signal.SIGTERM, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

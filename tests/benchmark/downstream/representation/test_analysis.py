@@ -66,7 +66,8 @@ def test_a_record_holds_what_scikit_learn_says(make_cell, vessels, encoder, expe
     assert len(set(groups)) == 2
     expected = expected_of(patches.features, patches.vessel, groups, seed=1)
     assert {name: m.value for name, m in record.metrics.items()} == pytest.approx(
-        {**expected, "patches": 4 * 64}
+        {**expected, "patches": 4 * 64},
+        abs=1e-6,  # a silhouette near zero is a difference of distances in single precision
     )
     assert [name for name, metric in record.metrics.items() if not metric.headline] == ["patches"]
     lower = {name for name, metric in record.metrics.items() if not metric.higher_is_better}
