@@ -22,9 +22,13 @@ COMMANDS = {
     "refused": ("results", "show", "{out}/nothing"),
 }
 
-#: Every command under one case; under all of them when slow tests are asked for.
+#: These commands under one case each; all under all of them when slow tests are asked for.
+QUICK = ("train", "pack", "board", "merge", "records", "list", "refused")
 ENDS = [
-    pytest.param(case, name, marks=() if (row + column) % len(CASES) == 0 else pytest.mark.slow)
+    pytest.param(
+        *(case, name),
+        marks=() if name in QUICK and (row + column) % len(CASES) == 0 else pytest.mark.slow,
+    )
     for row, name in enumerate(COMMANDS)
     for column, case in enumerate(CASES)
 ]

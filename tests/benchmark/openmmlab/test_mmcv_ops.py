@@ -147,6 +147,7 @@ def test_a_missing_operation_names_itself_and_the_way_out():
         _ = extension.__wrapped__
 
 
+@pytest.mark.slow
 def test_a_config_of_mmpretrain_builds_in_a_fresh_process():
     """Its models import parts of mmdetection, for which the operations must be there by then."""
     out = script(

@@ -73,27 +73,27 @@ def eager(graphs: list[Any]) -> Callable[..., Any]:
 
 @pytest.mark.usefixtures("limits")
 def test_all_blocks_with_drop_path_are_compiled():
-    """Twelve rates make twelve graphs, where torch would compile eight; numbers are the same."""
-    vit = VisionTransformer(32, 8, embed_dim=8, depth=12, num_heads=2, drop_path=0.1).train()
+    """Nine rates make nine graphs, where torch would compile eight; numbers are the same."""
+    vit = VisionTransformer(32, 8, embed_dim=8, depth=9, num_heads=2, drop_path=0.1).train()
     compiled, graphs = copy.deepcopy(vit), []
     compile_blocks(compiled, eager(graphs))
     images, outputs = torch.randn(3, 3, 32, 32), []
     for model in (vit, compiled, compiled):
         torch.manual_seed(5)
         outputs.append(model(images))
-    assert len(graphs) == 12  # one without drop path; none more in the second step
+    assert len(graphs) == 9  # one without drop path; none more in the second step
     assert all(torch.equal(output, outputs[0]) for output in outputs)
 
 
 @pytest.mark.usefixtures("limits")
 def test_later_runs_in_a_process_are_compiled_too():
-    """Their graphs come on top of those of the runs before, here of 36 other widths and rates."""
+    """Their graphs come on top of those of the runs before, of other widths and rates."""
     graphs: list[Any] = []
-    for number, width in enumerate((8, 16, 24), start=1):
-        vit = VisionTransformer(32, 8, embed_dim=width, depth=12, num_heads=2, drop_path=0.1)
+    for number, width in enumerate((8, 16), start=1):
+        vit = VisionTransformer(32, 8, embed_dim=width, depth=6, num_heads=2, drop_path=0.1)
         compile_blocks(vit, eager(graphs))
         vit.train()(torch.randn(2, 3, 32, 32))
-        assert len(graphs) == 12 * number
+        assert len(graphs) == 6 * number
 
 
 def test_limits_grow_with_the_blocks(limits, tiny_vit):

@@ -49,10 +49,12 @@ def _no_warnings():
 
 
 @pytest.mark.parametrize("width", [88.0, pytest.param(180.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "titles", [["MAE", "VasoMIM"], pytest.param(LONG[:30], marks=pytest.mark.slow), HOSTILE]
+)
 @pytest.mark.parametrize("kind", DRAWN)
-def test_boards_of_two_thirty_and_hostile_names(many, kind, width):
-    for titles in (["MAE", "VasoMIM"], LONG[:30], HOSTILE):
-        check(draw(kind, many(titles), Choice(width=width)), width)
+def test_boards_of_two_thirty_and_hostile_names(many, kind, titles, width):
+    check(draw(kind, many(titles), Choice(width=width)), width)
 
 
 @pytest.mark.slow

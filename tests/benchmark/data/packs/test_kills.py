@@ -90,9 +90,13 @@ def test_hundreds_of_random_kills(tmp_path, processes, complete, workers):
         shutil.rmtree(tmp_path / "pack")
 
 
-def _crash_everywhere(processes, folder, source, expected, chunk, unfinished=None, **options):
-    """Crash a build before each persistent change of the disk in turn, and finish it."""
-    for step in range(200):
+#: Crash before every sixth change; before each of them when slow tests are asked for.
+STRIDES = [6, pytest.param(1, marks=pytest.mark.slow)]
+
+
+def _crash_at(processes, folder, source, expected, stride, chunk, unfinished=None, **options):
+    """Crash a build before persistent changes of the disk in turn, and finish it."""
+    for step in range(0, 200, stride):
         out = folder / f"pack{step}"
         if unfinished is not None:
             shutil.copytree(unfinished, folder / f"pack{step}.partial")
@@ -103,15 +107,17 @@ def _crash_everywhere(processes, folder, source, expected, chunk, unfinished=Non
         assert folder_bytes(out) == expected, f"crashed before change {step}"
         if child.exitcode == 0:
             break
-    assert 20 < step < 199
+    assert 20 < step < 194
 
 
-def test_crash_before_every_disk_change(tmp_path, processes):
+@pytest.mark.parametrize("stride", STRIDES)
+def test_crash_before_a_disk_change(tmp_path, processes, stride):
     expected = folder_bytes(build(VideoSource(1), tmp_path / "complete", thin=6).path)
-    _crash_everywhere(processes, tmp_path, VideoSource(1), expected, chunk=6, thin=6)
+    _crash_at(processes, tmp_path, VideoSource(1), expected, stride, chunk=6, thin=6)
 
 
-def test_crash_while_chunks_are_redone(tmp_path, processes):
+@pytest.mark.parametrize("stride", STRIDES)
+def test_crash_while_chunks_are_redone(tmp_path, processes, stride):
     """The records of later chunks vouch for pixels that are overwritten."""
     source = VideoSource(2, defects=False)
     clean = folder_bytes(build(source, tmp_path / "clean", thin=6).path)
@@ -129,7 +135,8 @@ def test_crash_while_chunks_are_redone(tmp_path, processes):
         build(Stopping(2), tmp_path / "unfinished", thin=6, chunk=5)
     unfinished = tmp_path / "unfinished.partial"
     assert len(list((unfinished / "chunks").glob("*.chunk"))) == 4
-    _crash_everywhere(processes, tmp_path, source, clean, 12, unfinished, thin=6, strict=True)
+    options = {"unfinished": unfinished, "thin": 6, "strict": True}
+    _crash_at(processes, tmp_path, source, clean, stride, chunk=12, **options)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
