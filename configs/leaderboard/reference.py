@@ -29,19 +29,18 @@ methods = ("frangi", "unet", "random", *_pretrained, *_repeated)
 _shares = ("synthetic_v-10pct", "synthetic_v-25pct")
 _frozen = ("synthetic_v-linear", "synthetic_v-patches")
 _given = ("dca1", "dca1-linear") if (_Path(work) / "downstream" / "dca1").is_dir() else ()
-datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", "synthetic_d", *_given)
+datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", *_given)
 _few = ("random", "mae", "vasomim_v1", "vasomim")
 only = {
     **dict.fromkeys(_shares, ("unet", "random", "mae", "vasomim")),
     "synthetic_v-patches": _few,
-    "synthetic_vs": ("unet", *_few),
-    "synthetic_d": _few,
+    "synthetic_vs": ("unet", "random", "mae", "vasomim"),
     **{dataset: ("frangi", "unet", *_few) for dataset in _given},
 }
 
 frames = {
-    **{"packs": 6000, "synthetic_v": 80, "synthetic_vs": 80, "synthetic_d": 160},
-    **{"synthetic_v.test": 80, "synthetic_vs.test": 80, "synthetic_d.test": 160},
+    **{"packs": 6000, "synthetic_v": 80, "synthetic_vs": 80},
+    **{"synthetic_v.test": 80, "synthetic_vs.test": 80},
 }
 _population = "--option size=256 videos=2 dose=0.25 test_fraction=0.5"
 commands = {
@@ -56,9 +55,5 @@ commands = {
     "{work}/downstream/synthetic_vs": (
         "tools/prepare_data.py synthetic --as segmentation --out {work}/downstream/synthetic_vs "
         f"{_population} task=synthetic_vs patients=40 frames=6 first_frame=4 seed=2"
-    ),
-    "{work}/downstream/synthetic_d": (
-        "tools/prepare_data.py synthetic --as detection --out {work}/downstream/synthetic_d "
-        f"{_population} patients=80 frames=6 first_frame=4 seed=3"
     ),
 }
