@@ -83,7 +83,13 @@ def test_a_part_that_measures_nothing_fails(tmp_path, monkeypatch):
     assert outcome.reason.startswith("nothing was measured, see ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_a_signal_leaves_neither_processes_nor_temporary_files(tmp_path, number):
     """Of a part that starts a process in a session of its own, as torchrun starts ranks."""
     (tmp_path / "scratch").mkdir()

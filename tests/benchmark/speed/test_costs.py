@@ -13,7 +13,7 @@ from benchmark.training.config import load_config
 COSTS = read_costs()
 CARDS = {card.method: card for card in read_method_cards()}
 # The others take seconds each: networks of the libraries, several views, masks that need values.
-_QUICK = ("amt", "dinov3", "frangi", "mae", "analysis-decoder_d1")
+_QUICK = ("dinov3", "frangi", "mae")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def test_both_sides_decode_the_same_pixels(tmp_path, written, capsys):
     assert all(row["ours_per_s"] in printed for row in rows)
 
 
+@pytest.mark.slow
 def test_own_pictures_of_any_size(tmp_path):
     for number in range(3):
         save(tmp_path / f"p{number}" / "1.png", picture(number, 40, 60))

@@ -31,6 +31,7 @@ def test_one_batch_is_read_wherever_a_run_goes_on(tmp_path, monkeypatch):
     assert reads == [permutation(0, epoch, CORPUS)[:64].tolist() for epoch in (0, 400)]
 
 
+@pytest.mark.slow
 def test_both_sides_are_timed(tmp_path, written, capsys):
     rows = resume.bench_resume(1, tmp_path, frames=200, epochs=4, at=2)
     assert written("resume-cpu-1core") == rows

@@ -318,7 +318,9 @@ def test_frames_by_row_and_path(pack):
             choose_frames(packs, [name], 1)
 
 
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.parametrize(
+    "ending", ["png", *(pytest.param(e, marks=pytest.mark.slow) for e in ("svg", "pdf"))]
+)
 def test_figure_is_written_and_reproducible(pack, runs, tmp_path, ending):
     paths = [CONFIGS / "mae" / "pretrain.py", CONFIGS / "vasomim_v1" / "pretrain.py", runs["hpm"]]
     written = []

@@ -176,7 +176,7 @@ def test_a_page_embeds_what_fits_first_images_first(example):
     complete = make_page(example, PICTURES)
     assert complete.omitted == []
     sizes = []
-    for limit in range(bare, len(complete.text) + 400, 3000):
+    for limit in range(bare, len(complete.text) + 400, 6000):
         page = make_page(example, PICTURES, limit)
         kept = json.loads(data_block(page.text, "gallery"))["entries"]
         assert len(page.text) <= limit or not kept

@@ -130,6 +130,7 @@ def test_a_short_stop_is_no_end(launch, tmp_path):
     assert (tmp_path / "out0").read_text() + (tmp_path / "out1").read_text() == ""
 
 
+@pytest.mark.slow
 def test_processes_that_do_not_come_are_waited_for_so_long(launch, tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "_LATER", timedelta(0))
     (process,) = launch(nothing, world_size=2)
