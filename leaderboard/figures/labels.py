@@ -94,7 +94,8 @@ def label_points(
     points: Sequence[tuple[float, float]],
     titles: Sequence[str],
     lines: Sequence[tuple[tuple[float, float], tuple[float, float]]] = (),
-) -> bool:
+    drop: bool = False,
+) -> int:
     """Name every point beside it, where the name covers no other point or name.
 
     A thin line leads to a name that had to move away from its point. The limits and the place of
@@ -103,12 +104,13 @@ def label_points(
     Args:
         points: (x, y) in the units of the axes.
         lines: ends of horizontal and vertical lines that no name may cover either.
+        drop: whether names without room are left out, instead of covering something.
 
     Returns:
-        Whether there was room for all names.
+        How many names there was no room for.
     """
     if not points:
-        return True
+        return 0
     axis.get_xlim(), axis.get_ylim()  # Limits that follow the data are computed when asked for.
     renderer = axis.get_figure().canvas.get_renderer()
     size = renderer.points_to_pixels(_OFFSET / 2)
@@ -117,7 +119,7 @@ def label_points(
     taken += [Bbox(np.sort(axis.transData.transform(ends), axis=0)).padded(1) for ends in lines]
     # Crowded points choose first: they have the fewest free sides.
     crowd = np.linalg.norm(places[:, None] - places, axis=-1) < 20 * size
-    leaders, free = [], True
+    leaders, without = [], 0
     for index in np.argsort(-crowd.sum(axis=1), kind="stable"):
         look = {"textcoords": "offset points", "fontsize": SMALL, "color": INK}
         label = axis.annotate(titles[index], points[index], (0, 0), gid="name", **look)
@@ -130,15 +132,19 @@ def label_points(
 
         costs = map(cost, _SPOTS)
         least, (distance, side) = min(zip(costs, _SPOTS), key=lambda pair: pair[0])
-        free &= least == 0
+        without += least > 0
+        if least and drop:
+            label.remove()
+            continue
         _put(label, distance, side)
         box = label.get_window_extent(renderer)
         taken.append(box)
         if distance > 1:
             end = np.clip(places[index], box.min, box.max)
             leaders.append(axis.transData.inverted().transform([places[index], end]))
-    axis.add_collection(LineCollection(leaders, colors=MUTED, linewidths=0.4, zorder=1.5))
-    return free
+    look = {"colors": MUTED, "linewidths": 0.4, "zorder": 1.5}
+    axis.add_collection(LineCollection(leaders, **look), autolim=False)
+    return without
 
 
 def _contains(outer: Bbox, inner: Bbox) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -64,7 +64,8 @@ def draw_points(plot: PointPlot, width: float) -> list[Figure]:
     """Points with their names beside them or, where there is no room, numbers with a list below."""
     note = wrap(plot.note, width - 2 * MARGIN - _LEFT)
     figure, axis = _draw(plot, note, width, 0.0)
-    if label_points(axis, plot.points, [shorten(title, 26) for title in plot.titles], plot.lines):
+    names = [shorten(title, 26) for title in plot.titles]
+    if not label_points(axis, plot.points, names, plot.lines):
         return [figure]
     numbers = [str(number) for number in range(1, len(plot.titles) + 1)]
     entries = [f"{number}  {title}" for number, title in zip(numbers, plot.titles)]
@@ -74,8 +75,12 @@ def draw_points(plot: PointPlot, width: float) -> list[Figure]:
     used = _height(note, width)
     first = across * int((PAGE - used) / _ROW)
     head, rest = entries[:first], entries[first:]
-    figure, axis = _draw(plot, note, width, _ROW * -(-len(head) // across))
-    label_points(axis, plot.points, numbers, plot.lines)
+    below = _ROW * -(-len(head) // across)
+    figure, axis = _draw(plot, note, width, below)
+    if without := label_points(axis, plot.points, numbers, plot.lines, drop=True):
+        heading = f"{plot.heading}; no room for {without} numbers"
+        figure, axis = _draw(replace(plot, heading=heading), note, width, below)
+        label_points(axis, plot.points, numbers, plot.lines, drop=True)
     _list(figure, head, used - MARGIN, across, room)
     figures = [figure]
     for part in chunks(rest, across * int((PAGE - 2 * MARGIN) / _ROW)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 
@@ -14,6 +15,7 @@ from leaderboard.data import board_data
 from leaderboard.figures import KINDS, Choice, draw, draw_training
 from leaderboard.figures.labels import spread
 from leaderboard.figures.layout import NARROW, fit_names, fit_rows, paginate, wrap
+from leaderboard.figures.points import PointPlot, draw_points
 from leaderboard.figures.style import house_style, save
 from leaderboard.figures.text import printable, text_width
 from leaderboard.published import read_tables
@@ -125,6 +127,21 @@ def test_points_without_room_for_names_are_numbered(many):
     assert sorted(names, key=int) == [str(number) for number in range(1, 31)]
     listed = [text.get_text() for text in figure.texts]
     assert sum(bool(re.match(r"\d+ Masked", text)) for text in listed) == 30
+
+
+@pytest.mark.slow
+def test_numbers_without_room_are_left_out_and_counted():
+    """Of 60 points in one place, around which there are 56."""
+    titles = [f"Method {number}" for number in range(60)]
+    plot = PointPlot([(0.0, 0.0)] * 60, titles, titles, "x", "y", "60 rows")
+    axis = draw_points(plot, 88.0)[0].axes[0]
+    shown = [text for text in axis.texts if text.get_gid() == "name"]
+    assert 0 < len(shown) <= 56
+    assert f"60 rows; no room for {60 - len(shown)} numbers" in axis.get_title(loc="left")
+    # The leaders must not change the limits for which the numbers were placed.
+    axis.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in shown]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def test_names_without_a_glyph_are_spelled_and_stay_different():
