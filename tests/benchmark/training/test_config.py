@@ -64,14 +64,18 @@ def test_missing_config_and_unknown_scale():
 
 
 def test_a_scale_of_another_one_has_its_sizes_but_for_its_own():
-    """The table's and those of single configs: `dino` sets its crops for scale tiny only."""
+    """The table's and those of single configs: `dino` sets its head for scale tiny only."""
     tiny, mini = (load_config(CONFIGS / "dino" / "pretrain.py", name) for name in ("tiny", "mini"))
     assert (tiny.epochs, mini.epochs) == (10, 10)
     assert (tiny.batch_size, mini.batch_size) == (16, 64)
     assert (tiny.method.encoder.embed_dim, mini.method.encoder.embed_dim) == (96, 128)
-    assert tiny.method.views == mini.method.views
-    temperature = [config.method.teacher_temperature.epochs for config in (tiny, mini)]
-    assert temperature == [3, 3]
+    assert tiny.method.head == mini.method.head
+    assert (tiny.method.views.local_count, mini.method.views.local_count) == (2, 2)
+    temperature = [config.method.teacher_temperature for config in (tiny, mini)]
+    assert [ramp.epochs for ramp in temperature] == [3, 3]
+    # Its own come first.
+    assert [ramp.end for ramp in temperature] == [0.07, 0.04]
+    assert [config.method.views.scale for config in (tiny, mini)] == [(0.25, 1.0), (0.4, 1.0)]
     path = CONFIGS / "downstream" / "synthetic_v.py"
     own = [
         load_config(path, n, known=FINETUNE_KEYS, needed=FINETUNE_NEEDS) for n in ("tiny", "mini")
