@@ -5,8 +5,8 @@
 6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
 and VasoMIM; test sets at a quarter of the usual dose, with branches of all sizes; five seeds of the
 fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. `reference_real.py` is
-pre-trained on real angiograms. docs/reference_run.md says what is seen, and why DINO and stenoses
-are not part of it.
+pre-trained on real angiograms. docs/reference_run.md says what is seen, and why stenoses are not
+part of it.
 """
 
 from pathlib import Path as _Path
@@ -23,7 +23,7 @@ packs = ("{work}/packs/synthetic",)
 _repeated = tuple(f"analysis-{name}_seed_{seed}" for name in ("mae", "vasomim") for seed in (1, 2))
 methods = (
     *("frangi", "unet", "random", "mae", "analysis-mae_masking_ratio_050", "simmim", "hpm", "amt"),
-    *("vasomim_v1", "vasomim", *_repeated),
+    *("dino", "vasomim_v1", "vasomim", *_repeated),
 )
 
 _shares = ("synthetic_v-10pct", "synthetic_v-25pct")
@@ -34,7 +34,7 @@ _few = ("random", "mae", "vasomim_v1", "vasomim")
 only = {
     **dict.fromkeys(_shares, ("unet", "random", "mae", "vasomim")),
     "synthetic_v-patches": _few,
-    "synthetic_vs": ("random", "mae", "vasomim"),
+    "synthetic_vs": ("unet", "random", "mae", "vasomim"),
     **{dataset: ("frangi", "unet", *_few) for dataset in _given},
 }
 
