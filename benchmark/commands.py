@@ -7,6 +7,7 @@ in a clone and where the package is installed.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import re
@@ -18,6 +19,7 @@ from typing import NoReturn
 from benchmark.completion import ASKED, complete_command, typed_words
 from benchmark.errors import did_you_mean
 from benchmark.files import list_folder
+from benchmark.text import visible
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
@@ -31,6 +33,13 @@ PROGRAM = "ANGIO_SSL_PROGRAM"
 # Scripts that take the arguments of another tool.
 _COMPLETED_AS = {"dist_train.sh": "train.py", "slurm_train.sh": "train.py"}
 _TOOL = re.compile(r"\btools/(\w+)\.(?:py|sh)\b")
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a mistake in the options as all others are: by one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, visible(f"error: {message}; `{self.prog} --help` lists the options") + "\n")
 
 
 def as_called(text: str) -> str:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 import _screen  # noqa: E402
 
-from benchmark.commands import PROGRAM, as_called  # noqa: E402
+from benchmark.commands import PROGRAM, Parser, as_called  # noqa: E402
 from benchmark.completion import ASKED, complete  # noqa: E402
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.errors import InputError, explain_os_error  # noqa: E402
@@ -113,7 +113,7 @@ def number(hint: Any) -> Callable[[str], int | float]:
     return read
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: Parser) -> None:
     """Options of every tool that runs a config."""
     add_work_options(parser)
     parser.add_argument(
@@ -126,13 +126,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
 
 
-def add_work_options(parser: argparse.ArgumentParser) -> None:
+def add_work_options(parser: Parser) -> None:
     """Options of every tool that uses the folder of all runs, see `work_folder`."""
     parser.add_argument(
         "--scale",
         choices=tuple(SCALES),
         default="paper",
-        help="sizes: paper as published (default), small, or tiny for seconds on a CPU",
+        help="sizes: paper as published (default), small, mini for the reference run on a CPU, or "
+        "tiny for seconds",
     )
     parser.add_argument(
         "--work",
@@ -150,7 +151,7 @@ class _SetDevice(argparse.Action):
         setattr(args, self.dest, value)
 
 
-def add_device_option(parser: argparse.ArgumentParser) -> None:
+def add_device_option(parser: Parser) -> None:
     """The option of every tool that computes where models and batches are."""
     parser.add_argument(
         "--device",

@@ -19,9 +19,7 @@ import _records
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     words = "clusters of vessel and background patches, and a linear probe"
     one = kinds.add_parser("representations", help=words, description=words.capitalize() + ".")

@@ -10,7 +10,7 @@ import importlib
 import tempfile
 from typing import Annotated, Any
 
-from _cli import ROOT, SCALES, number, run
+from _cli import ROOT, SCALES, Parser, number, run
 
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.type_hints import Count, Natural, Positive, Range
@@ -109,7 +109,7 @@ _WITH_CONFIG = ("step", "pretrain", "probe", "finetune")
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
     for name, (_, text, defaults) in PARTS.items():
         part = parts.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")

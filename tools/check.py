@@ -28,9 +28,7 @@ _EXAMPLES = 3
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     data = commands.add_parser("data", help="decode everything and compare it with its hashes")
     data.add_argument("paths", nargs="+", metavar="PATH", help="folder of a pack or of a task")

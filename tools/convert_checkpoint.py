@@ -22,9 +22,7 @@ from benchmark.text import columns, visible
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", metavar="NAME", help="a released encoder, see --list")
     parser.add_argument("file", nargs="?", metavar="FILE", help="the downloaded file")
     parser.add_argument("--list", action="store_true", help="print the released encoders and exit")

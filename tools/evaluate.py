@@ -29,9 +29,7 @@ _WORDS = {
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="PROTOCOL")
     for kind, words in _WORDS.items():
         _add_options(kinds.add_parser(kind, help=words, description=f"{words.capitalize()}."))

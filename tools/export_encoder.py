@@ -20,9 +20,7 @@ from benchmark.method_cards import require_encoder
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "source", metavar="RUN", help="folder of a finished pre-training run, or of any encoder"
     )

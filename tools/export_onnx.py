@@ -31,9 +31,7 @@ INSTALL = 'pip install "angio-ssl-bench[onnx]"'
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "source", metavar="SOURCE", help="folder of an encoder or of a fine-tuned model"
     )

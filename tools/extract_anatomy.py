@@ -10,7 +10,7 @@ import _cli
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _cli.Parser(description=__doc__)
     parser.add_argument("packs", nargs="+", metavar="PACK", help="folder of a frame pack")
     parser.add_argument(
         "--vesselness",

@@ -20,7 +20,7 @@ from benchmark.errors import InputError
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _cli.Parser(description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--method",

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from _cli import number, run
+from _cli import Parser, number, run
 
 from benchmark.type_hints import Range
 
@@ -44,7 +44,7 @@ Item = TypeVar("Item")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Regenerate the leaderboard from the result files, as Markdown, CSV, LaTeX, "
         "JSON and a page. Equal result files give byte-identical files."
     )

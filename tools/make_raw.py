@@ -24,9 +24,7 @@ NAMES = (
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", metavar="DATASET", choices=NAMES, help=", ".join(NAMES))
     parser.add_argument("--out", metavar="DIR", required=True, help="empty folder to write")
     parser.add_argument(

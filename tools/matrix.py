@@ -24,9 +24,7 @@ from benchmark.type_hints import Count, Natural, Seed
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{run,status}")
     run = commands.add_parser("run", help="run what is missing, then draw the board")
     status = commands.add_parser("status", help="done, running, failed, stale and missing cells")

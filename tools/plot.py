@@ -23,9 +23,7 @@ def arguments() -> argparse.Namespace:
     from leaderboard.figures import KINDS
 
     kinds = "; ".join(f"{name}: {words}" for name, words in KINDS.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=kinds)
     parser.add_argument(
         "source", nargs="+", type=Path, help="leaderboard.json; for training: run folders"

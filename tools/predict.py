@@ -22,9 +22,7 @@ from benchmark.type_hints import Count, Rate
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model")
     parser.add_argument("frames", metavar="FRAMES", nargs="+", help="files and folders")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")

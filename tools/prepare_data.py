@@ -40,9 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         for name in SOURCES
         if (known := source_options(name))
     )
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SOURCE", help=f"one of {', '.join(SOURCES)}")
     parser.add_argument(
         "--raw",

@@ -33,9 +33,7 @@ _OF_SHEETS = ("curve", "epoch", "corruptions")
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "path", nargs="+", metavar="PATH", help="folder of a pack or run; or a config"
     )

@@ -23,7 +23,7 @@ _STARTED = time.time()
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _cli.Parser(description=__doc__)
     parser.add_argument("config", help="a method, such as vasomim, or the path of a config")
     _cli.add_run_options(parser)
     parser.add_argument("--packs", nargs="+", metavar="DIR", help="frame packs to train on")

@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmark.acceptance.findings import Finding, Outcome, as_json, as_markdown
 from benchmark.acceptance.plan import PARTS, ROOT, Part
+from benchmark.commands import Parser
 from benchmark.device import VARIABLE, gpu_count
 from benchmark.errors import InputError, one_of
 from benchmark.files import write_json, write_text
@@ -31,7 +32,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tools/gpu_acceptance.sh",
         description="Everything that only a GPU shows, in at most ten minutes on one card.",
     )

@@ -174,8 +174,9 @@ def assemble(
     Raises:
         InputError: packs, weights or settings are missing or do not fit together.
     """
+    start = config.get("load_from") and weights_file(Path(config.load_from))
     packs = _open_packs(config)
-    identity = _identity(config, packs)
+    identity = _identity(config, packs, start)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     rank = get_rank() if rank is None else rank
@@ -185,8 +186,8 @@ def assemble(
     method = build(config.method)
     if packs is not None:
         method.prepare(packs.key_count)
-    if config.get("load_from") is not None:
-        load_initial_weights(method, Path(config.load_from))
+    if start:
+        load_initial_weights(method, start)
     parts = count_parts(config.batch_size // world_size, config.micro_batch)
     if method.cross_sample and parts > 1:
         raise InputError(
@@ -232,13 +233,15 @@ def _loader(
     )
 
 
-def _identity(config: Config, packs: PackCollection | PackSubset | None) -> dict[str, Any]:
+def _identity(
+    config: Config, packs: PackCollection | PackSubset | None, start: Path | None
+) -> dict[str, Any]:
     content = to_plain(config)
     weights = {
         key: sha256_file(value) for key, value in weight_files(content) if Path(value).is_file()
     }
-    if config.get("load_from") is not None:
-        weights["load_from"] = sha256_file(weights_file(Path(config.load_from)))
+    if start:
+        weights["load_from"] = sha256_file(start)
     return {
         "seed": config.seed,
         "config_hash": config_hash(content, also_drop=("card",)),

@@ -44,17 +44,16 @@ def weights_file(path: Path) -> Path:
     return path
 
 
-def load_initial_weights(method: Method, path: Path) -> None:
-    """Load the weights a run starts from, strictly.
+def load_initial_weights(method: Method, file: Path) -> None:
+    """Load the weights a run starts from, strictly, of a file that `weights_file` has found.
 
     A checkpoint is of the same method: everything in it and nothing else is loaded. An exported
     network is loaded into the part the method exports under its name, and into all parts that start
     as a copy of it, as averaged encoders do; the rest keeps its initial values.
 
     Raises:
-        InputError: as `weights_file`; or a file is damaged or refused, or does not fit the method.
+        InputError: the file is damaged or refused, or does not fit the method.
     """
-    file = weights_file(path)
     if file.suffix == ".pth":
         load_strict(method, read_checkpoint(file).model, file)
         return
