@@ -25,8 +25,12 @@ from numpy_vit import double_weights
 from official_shapes import load_official
 from torch import Tensor
 
+from benchmark.data.synthetic import angiogram
 from benchmark.method import Progress
+from benchmark.method_cards import CONFIGS
 from benchmark.nn.state_dict_names import translate
+from benchmark.randomness import seed_torch
+from benchmark.registry import build
 from benchmark.training.clipping import ClipEachTensor
 from benchmark.training.config import load_config
 from benchmark.training.optim import build_optimizer
@@ -151,6 +155,38 @@ def test_published_recipe() -> None:
     spared = {name for name, decay in decays.items() if decay == 0}
     assert spared == {name for name in decays if name.endswith(".bias") or ".norm" in name}
     assert decays["encoder.cls_token"] == decays["encoder.pos_embed"] == 0.04
+
+
+@pytest.mark.slow
+def test_views_at_scale_mini_agree_enough_for_the_temperatures() -> None:
+    """Or the student's logits would spread less than the teacher's, and less again, to uniform.
+
+    Where those of two views correlate by ρ, its best guess spreads by ρ·T_s/T_t of the teacher's.
+    """
+    images = np.stack([angiogram(1, patient, frame=7, size=256).image for patient in range(64)])
+    batch = {
+        "frame": torch.from_numpy(images),
+        "valid": torch.full((64, 2), 256),
+        "index": torch.arange(64),
+    }
+
+    def growth(scale: str) -> float:
+        config = load_config(CONFIGS / "dino" / "pretrain.py", scale)
+        seed_torch(0, "weights")
+        method = build(config.method)
+        with torch.no_grad():
+            views = method.views.make(batch)
+            first, second = (
+                method.teacher_head(method.teacher_encoder(views[name])[:, 0])
+                for name in ("image_0", "image_1")
+            )
+        first, second = first - first.mean(dim=0), second - second.mean(dim=0)
+        agreement = (first * second).sum() / (first.norm() * second.norm())
+        return agreement.item() * method.student_temperature / config.method.teacher_temperature.end
+
+    assert growth("mini") > 1.2
+    # As on natural images: other brightness, smaller crops, a warmer teacher.
+    assert growth("tiny") < 0.5
 
 
 def test_official_checkpoint_fits(dino: DINO) -> None:
