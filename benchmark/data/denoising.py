@@ -108,7 +108,7 @@ class Degradation:
         from benchmark.randomness import numpy_generator
 
         rng = numpy_generator(self.seed, "denoising noise", level, key)
-        signal = clean.astype(np.float32) / np.float32(255)
+        signal = clean / 255  # in float64, so that processors agree
         if self.blur:
             sigma = self.blur * clean.shape[1] / 512
             signal = cv2.GaussianBlur(signal, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)

@@ -114,8 +114,8 @@ def test_another_machine_repeats_it_within_noise() -> None:
 def test_a_cell_repeats_from_nothing(cell: tuple[str, str], tmp_path: Path) -> None:
     """Data, pre-training and evaluation; minutes for the first three, half an hour for the last.
 
-    On the platform of the committed records the scores are bit-identical. Elsewhere they are held
-    against the spread of the committed seeds.
+    On the platform of the committed records the scores are bit-identical. Elsewhere, and on other
+    frames, they are held against the spread of the committed seeds.
     """
     method, dataset = cell
     for given in CELLS[cell]:
@@ -130,8 +130,9 @@ def test_a_cell_repeats_from_nothing(cell: tuple[str, str], tmp_path: Path) -> N
     repeated = records(method, dataset, tmp_path / MATRIX.at("{work}") / "results")
     assert len(repeated) == 1
     same = this_platform() in (RESULTS / "README.md").read_text()
-    expected = {"equal"} if same else {"equal", "within noise", "noise unknown"}
     for rerun in compare_reruns(committed, repeated):
+        exact = same and "split" not in rerun.origin
+        expected = {"equal"} if exact else {"equal", "within noise", "noise unknown"}
         assert rerun.state in expected, describe(rerun)
         assert "settings" not in rerun.origin, describe(rerun)
         # Nothing is drawn: a filter has no spread to be held against.

@@ -3,6 +3,9 @@
 Everything is drawn once per video as an attenuation image (the logarithm of the intensity loss),
 from shapes in fractions of the frame, so that every size shows the same background. Strengths were
 set by eye and by intensity percentiles of public angiograms (DCA1, CADICA).
+
+Images are float64. Processors differ in the last bits of what they compute, in float32 by enough to
+change an intensity of every frame or so, and the identity of a pack or task with it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from benchmark.data.synthetic.raster import Capsules, draw
 from benchmark.data.synthetic.view import View, video_view
@@ -23,22 +27,22 @@ class _Painter:
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self.size = size
         self.rng = rng
-        centres = (np.arange(size, dtype=np.float32) + 0.5) / size
+        centres = (np.arange(size) + 0.5) / size
         self.x, self.y = np.meshgrid(centres, centres)
 
     def field(self, across: int, down: int, degrees: float = 0.0) -> np.ndarray:
         """Smooth random field of about unit variance with that many bumps across the frame."""
         # 2 extra cells on each side for the rotation and the support of the cubic.
-        grid = self.rng.normal(size=(2 * down + 4, 2 * across + 4)).astype(np.float32)
+        grid = self.rng.normal(size=(2 * down + 4, 2 * across + 4))
         cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         x, y = self.x - 0.5, self.y - 0.5
-        column = ((cos * x + sin * y) * across + across + 1.5).astype(np.float32)
-        row = ((cos * y - sin * x) * down + down + 1.5).astype(np.float32)
-        return 1.3 * cv2.remap(grid, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        column = (cos * x + sin * y) * across + across + 1.5
+        row = (cos * y - sin * x) * down + down + 1.5
+        return 1.27 * ndimage.map_coordinates(grid, [row, column], order=3, mode="reflect")
 
     def step(self, distance: np.ndarray, softness: float) -> np.ndarray:
         """0 at large negative distances, 1 at large positive ones; a soft edge in between."""
-        return 0.5 + 0.5 * np.tanh(distance / np.float32(1.25 * softness))
+        return 0.5 + 0.5 * np.tanh(distance / (1.25 * softness))
 
     def blur(self, image: np.ndarray, sigma: float) -> np.ndarray:
         """Gaussian blur; sigma as a fraction of the frame. Wide blurs run on a smaller image."""
@@ -79,8 +83,8 @@ def _heart_shadow(paint: _Painter, view: View) -> np.ndarray:
     middle = heart.axis * heart.length_mm * 0.1
     x = ((paint.x - 0.5) * view.field_mm + view.centre_mm[0])[..., None]
     y = ((0.5 - paint.y) * view.field_mm + view.centre_mm[1])[..., None]
-    origin = (x * view.right + y * view.up - middle) @ frame.T.astype(np.float32)
-    ray = (frame @ view.toward).astype(np.float32)
+    origin = (x * view.right + y * view.up - middle) @ frame.T
+    ray = frame @ view.toward
     quadratic, linear = ray @ ray, origin @ ray
     inside = linear**2 / quadratic - ((origin**2).sum(axis=-1) - 1)
     # The border moves during the exposure and is not a perfect ellipse.
@@ -143,7 +147,7 @@ def _borders(paint: _Painter) -> np.ndarray:
         across = x * np.cos(angle) + y * np.sin(angle)
         along = y * np.cos(angle) - x * np.sin(angle)
         edge = across + rng.normal(0, 0.5) * along**2 + 0.02 * paint.field(3, 3)
-        fading = np.exp(-np.maximum(edge, 0) / np.float32(rng.uniform(0.1, 0.6)))
+        fading = np.exp(-np.maximum(edge, 0) / rng.uniform(0.1, 0.6))
         total += rng.uniform(0.06, 0.25) * fading * paint.step(edge, rng.uniform(0.005, 0.02))
     return total
 
@@ -207,11 +211,11 @@ def _shutter(paint: _Painter) -> np.ndarray:
             x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
         )
         open_share *= 0.45 + 0.55 * paint.step(away, rng.uniform(0.012, 0.03))
-    return open_share.astype(np.float32)
+    return open_share
 
 
 class Background:
-    """Static parts of one video at one size; images are float32 size×size.
+    """Static parts of one video at one size; images are float64 size×size.
 
     Attributes:
         attenuation: of tissue and devices, natural-log units.
@@ -238,15 +242,14 @@ class Background:
         if rng.uniform() < 0.75:
             attenuation += rng.uniform(0.15, 0.45) * _diaphragm(paint)
         attenuation += _devices(paint)
-        self.attenuation = attenuation.astype(np.float32)
+        self.attenuation = attenuation
         self.shutter = _shutter(paint)
         scatter_share = rng.uniform(0.15, 0.35)
         self.primary_share = 1 - scatter_share
         primary = np.exp(-self.attenuation)
-        scatter = scatter_share * paint.blur(primary, 0.12)
-        self.scatter = scatter.astype(np.float32)
+        self.scatter = scatter_share * paint.blur(primary, 0.12)
         # Statistics on a fixed coarse grid, so that all sizes get the same exposure.
-        beam = self.primary_share * primary + scatter
+        beam = self.primary_share * primary + self.scatter
         self.exposure = float(np.median(cv2.resize(beam, (64, 64), interpolation=cv2.INTER_AREA)))
         self.middle = rng.uniform(108, 158)
         self.gamma = rng.uniform(0.85, 1.2)

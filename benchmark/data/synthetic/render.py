@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from benchmark.data.synthetic.background import video_background
 from benchmark.data.synthetic.raster import Capsules, cover, draw
@@ -127,26 +128,24 @@ def _stenoses(
 def _expose(
     vessels: np.ndarray, seed: int, patient: int, video: int, frame: int, dose: float
 ) -> np.ndarray:
-    """Detector and display: attenuation of vessels and catheter, float32 S×S, to uint8 S×S."""
+    """Detector and display: attenuation of vessels and catheter, S×S, to uint8 S×S."""
     size = len(vessels)
     scene = video_background(seed, patient, video, size)
     rng = numpy_generator(seed, "synthetic noise", patient, video, frame, size)
     # Tissue moves relative to the detector as well, with breath and heart beat.
     sway = np.sin(0.4 * frame + np.array([0.0, 1.3])) * [0.0015, 0.003] * size
-    shift = np.array([[1, 0, sway[0]], [0, 1, sway[1]]], np.float32)
-    tissue = cv2.warpAffine(scene.attenuation, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    tissue = ndimage.shift(scene.attenuation, sway[::-1], order=1, mode="nearest")
     intensity = scene.primary_share * np.exp(-(tissue + vessels)) + scene.scatter
-    intensity *= scene.shutter / np.float32(scene.exposure)
+    intensity *= scene.shutter / scene.exposure
     # Coarser pixels collect the photons of several fine ones.
     photons = _PHOTONS * dose * (512 / size) ** 2
-    counts = rng.poisson(intensity * photons).astype(np.float32) / np.float32(photons)
-    electronic = _ELECTRONIC_NOISE * size / 512
-    counts += rng.standard_normal((size, size), np.float32) * np.float32(electronic)
+    counts = rng.poisson(intensity * photons) / photons
+    counts += _ELECTRONIC_NOISE * size / 512 * rng.standard_normal((size, size))
     counts = cv2.GaussianBlur(counts, (0, 0), max(_DETECTOR_BLUR * size, 0.35))
     np.maximum(counts, 0, out=counts)
-    gray = scene.middle * cv2.pow(counts, scene.gamma)
+    gray = scene.middle * counts**scene.gamma
     # The shoulder of the display curve: highlights are compressed instead of clipped.
-    bright = np.float32(170)
+    bright = 170
     gray = np.where(gray > bright, bright + 80 * np.tanh((gray - bright) / 80), gray)
     return np.clip(np.rint(gray), 0, 255).astype(np.uint8)
 
