@@ -23,7 +23,10 @@ RESULTS = ROOT / "leaderboard" / "results" / "reference"
 MATRIX = read_matrix(CONFIG)
 #: A part of it, on another machine and with encoders of its own.
 SECOND = RESULTS.parent / "reference_second_machine"
+#: DINO and what it is compared with, on frames with other bits.
+THIRD = RESULTS.parent / "reference_third_machine"
 REPEATED = {("mae", "synthetic_v-linear"), ("vasomim", "synthetic_v-linear")}
+FULL = ("synthetic_v", "synthetic_v-linear")  # all labels
 #: Inputs of a cell, from nothing: (method, dataset) → the folders of `MATRIX.commands`.
 PACK, VESSELS = "{work}/packs/synthetic", "{work}/downstream/synthetic_v"
 CELLS = {
@@ -66,9 +69,13 @@ def test_the_committed_records_are_complete() -> None:
     real = read_matrix(CONFIG.with_name("reference_real.py"))
     cells = {cell for cell in cells_of(MATRIX, ROOT / "configs") if "dca1" not in cell[1]}
     segments = {cell for cell in cells if cell[1] == "synthetic_vs"}
+    unet = {("unet", "synthetic_vs")}
+    dino = {cell for cell in cells if cell[0] == "dino"}
+    beside = {cell for cell in cells if cell[0] in ("random", "frangi") and cell[1] in FULL}
     for folder, expected in (
-        (RESULTS, cells - segments),
-        (SECOND, segments | REPEATED),
+        (RESULTS, cells - segments - dino),
+        (SECOND, segments - unet | REPEATED),
+        (THIRD, unet | dino | beside),
         (RESULTS.parent / "reference_real", {*cells_of(real, ROOT / "configs")}),
     ):
         count, problems = find_problems(folder)
@@ -99,6 +106,18 @@ def test_what_was_said_of_them_holds() -> None:
     assert pixels["mae"] < pixels["random"] < pixels["hpm"]
     segments = means("synthetic_vs", "dsc", SECOND)
     assert segments["random"] < segments["mae"] < segments["vasomim"] / 5
+    # DINO looks at whole frames; its patches say less than those of random weights.
+    frozen = means("synthetic_v-linear", "pixel_ap", THIRD)
+    assert frozen["dino"] < frozen["random"]
+    assert abs(means("synthetic_v", "dsc", THIRD)["dino"] - dsc["random"]) < 1
+
+
+def test_other_bits_of_frames_make_no_difference() -> None:
+    """Frames of a processor without AVX512: another test set by its hash, the same scores."""
+    for cell in (("frangi", "synthetic_v"), ("random", "synthetic_v-linear")):
+        for rerun in compare_reruns(records(*cell), records(*cell, THIRD)):
+            assert rerun.origin == ("split",)
+            assert abs(rerun.difference) < 0.1, describe(rerun)
 
 
 def test_another_machine_repeats_it_within_noise() -> None:
