@@ -154,6 +154,6 @@ def test_a_cell_repeats_from_nothing(cell: tuple[str, str], tmp_path: Path) -> N
         expected = {"equal"} if exact else {"equal", "within noise", "noise unknown"}
         assert rerun.state in expected, describe(rerun)
         assert "settings" not in rerun.origin, describe(rerun)
-        # Nothing is drawn: a filter has no spread to be held against. Other frames have other noise.
+        # A filter draws nothing, and so has no spread. Other frames have other noise.
         if rerun.state == "noise unknown":
             assert abs(rerun.difference) < (2 if "split" in rerun.origin else 0.5), describe(rerun)
