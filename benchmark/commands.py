@@ -36,7 +36,7 @@ _TOOL = re.compile(r"\btools/(\w+)\.(?:py|sh)\b")
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers a mistake in the options as all others are: by one line, without the usage."""
+    """Refuses wrong options in one line, as other wrong input is refused, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, visible(f"error: {message}; `{self.prog} --help` lists the options") + "\n")

@@ -83,9 +83,9 @@ scales = dict(
     },
     # The uniform solution attracts unless views of a frame agree enough: where the outputs of two
     # views correlate by ρ, the spread of the student's logits relative to the teacher's is
-    # ρ·T_s/T_t at best, and has to stay above 1. At random weights ρ is 0.12 with the brightness
-    # of natural images, which is all that a small encoder sees of a frame, and 0.7 with these. The
-    # temperature and the crops are the repository's, which are meant for runs that are short.
+    # ρ·T_s/T_t at best, and shrinks below 1. At random weights ρ is 0.12 with the brightness
+    # augmentation of natural images and 0.7 with this one. Crops and temperature are the defaults
+    # of the repository, for shorter runs.
     mini={
         "base_lr": 1.25e-4,
         "method.momentum.start": 0.996,

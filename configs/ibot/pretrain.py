@@ -43,3 +43,4 @@ method.update(
 )
 scales["small"].update({"method.patch_temperature.epochs": 12})
 scales["tiny"].update({"method.patch_temperature.epochs": 3})
+del scales["mini"]  # found for DINO alone

@@ -4,8 +4,8 @@ Everything is drawn once per video as an attenuation image (the logarithm of the
 from shapes in fractions of the frame, so that every size shows the same background. Strengths were
 set by eye and by intensity percentiles of public angiograms (DCA1, CADICA).
 
-Images are float64. Processors differ in the last bits of what they compute, in float32 by enough to
-change an intensity of every frame or so, and the identity of a pack or task with it.
+Images are float64: in float32, kernels of different processors round differently, which changes
+single intensities, and with them the identity of packs and tasks.
 """
 
 from __future__ import annotations

@@ -76,6 +76,9 @@ def test_a_scale_of_another_one_has_its_sizes_but_for_its_own():
     # Its own come first.
     assert [ramp.end for ramp in temperature] == [0.07, 0.04]
     assert [config.method.views.scale for config in (tiny, mini)] == [(0.25, 1.0), (0.4, 1.0)]
+    # Of DINO, not of the method that starts from its config.
+    ibot = [load_config(CONFIGS / "ibot" / "pretrain.py", name) for name in ("tiny", "mini")]
+    assert ibot[0].method.views == ibot[1].method.views
     path = CONFIGS / "downstream" / "synthetic_v.py"
     own = [
         load_config(path, n, known=FINETUNE_KEYS, needed=FINETUNE_NEEDS) for n in ("tiny", "mini")

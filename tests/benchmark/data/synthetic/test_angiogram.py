@@ -63,8 +63,8 @@ def test_frame_is_a_function_of_its_ids() -> None:
 def test_frames_are_the_same_on_every_processor() -> None:
     """Bit by bit, or records of two machines would not be of the same test set.
 
-    The digest holds it against the processors this test is run on; OpenCV's kernels for them,
-    which do differ in float32, are switched off besides.
+    The digest compares the processors this test runs on. OpenCV's kernels for this one, which
+    differ from others in float32, are switched off as well.
     """
 
     def digest() -> str:
