@@ -60,22 +60,11 @@ def load_plain(path: Path, stream: Any = None, trust: bool = False) -> Any:
         if file is path and _is_safetensors(path):
             return load_file(path)
         content = _load(file, trust)
-    except OSError as error:
-        if error.filename is None:  # raised by a reader, not by the system
-            raise _damaged(path, error) from None
-        raise InputError(explain_os_error(error)) from None
-    except pickle.UnpicklingError as error:
-        foreign = [] if trust else _foreign_objects(file, error)
-        if foreign and mistaken_download(path) is None:
-            raise Refused(
-                f"{path}: refused, since reading it would run code: it holds {', '.join(foreign)}"
-            ) from None
-        raise _damaged(path, error) from None
     except Exception as error:
         # On a truncated or overwritten file, torch's readers raise almost anything:
         # RuntimeError, EOFError, IndexError, struct.error, AssertionError, UnicodeDecodeError …
         # A trusted file runs code, which may raise anything, too.
-        raise _damaged(path, error) from None
+        raise _refusal(path, file, error, trust) from None
     if isinstance(content, torch.jit.ScriptModule):
         raise InputError(f"{path}: {mistaken_download(path)}")
     return content
@@ -114,10 +103,16 @@ def _is_safetensors(path: Path) -> bool:
     )
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    other = mistaken_download(path)
-    if other is not None:
+def _refusal(path: Path, file: Any, error: Exception, trust: bool) -> InputError:
+    """Why a file cannot be read: the system, what it really is, the code in it, or damage."""
+    if isinstance(error, OSError) and error.filename is not None:  # else a reader raised it
+        return InputError(explain_os_error(error))
+    if other := mistaken_download(path):
         return InputError(f"{path}: {other}")
+    pickled = isinstance(error, pickle.UnpicklingError) and not trust
+    if pickled and (foreign := _foreign_objects(file, error)):
+        names = ", ".join(foreign)
+        return Refused(f"{path}: refused, since reading it would run code: it holds {names}")
     return InputError(f"{path}: damaged, or not a file of weights ({_reason(error)})")
 
 

@@ -9,10 +9,7 @@ from benchmark.errors import InputError
 from benchmark.results import RunRecord, label_share, read_dataset_id
 from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
-from leaderboard.analyses import (
-    is_analysis,
-    tell_apart,
-)
+from leaderboard.analyses import is_analysis, tell_apart
 from leaderboard.board import Board, Row, Score, Scores, make_board
 from leaderboard.columns import Column, column_order, dataset_order, dataset_title, is_patches
 from leaderboard.comparable import (
@@ -92,6 +89,7 @@ def read_measured(
         raise InputError("a board needs at least one record")
     records = sorted(records, key=lambda record: (record.method, record.dataset, record.seed))
     check_comparable(records, protocol)
+    mixed = mixed_cells(records)
     values: dict[str, dict[Column, dict[int, float]]] = {}
     further: dict[str, dict[Column, dict[int, float]]] = {}
     rows, patches, parameters = {}, {}, {}
@@ -114,7 +112,6 @@ def read_measured(
                 kept = runs_of if entry.headline else further.setdefault(r.method, {})
                 kept.setdefault(column, {})[r.seed] = entry.value
     task_of = {record.dataset: record.task for record in records}
-    mixed = mixed_cells(records)
     runs_of_cell: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         runs_of_cell.setdefault((record.method, record.dataset), []).append(record)
