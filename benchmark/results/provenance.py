@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import re
@@ -9,6 +10,7 @@ import shlex
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -75,8 +77,14 @@ def collect_provenance() -> dict[str, Any]:
         ``versions``: Python and the installed ones of `_PACKAGES`, from their metadata, without an
         import. ``git``: ``{"commit", "dirty"}`` of the checkout that holds this file, not the
         current folder's; None where git does not track it. Dirty: a Python, TOML or requirements
-        file differs from the commit; results written meanwhile do not count.
+        file differs from the commit; results written meanwhile do not count. As they were when
+        this process asked first: what it imported stays, whatever happens to the files.
     """
+    return copy.deepcopy(_provenance())
+
+
+@cache
+def _provenance() -> dict[str, Any]:
     versions = {"python": platform.python_version(), **installed_versions(_PACKAGES)}
     # An untracked file is an installed copy inside somebody else's checkout.
     if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:

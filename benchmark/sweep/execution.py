@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,8 @@ def _watch(child: subprocess.Popen[bytes], plan: Plan) -> int:
         with _progress(plan) as show:
             while child.poll() is None:
                 show()
-                time.sleep(1.0)
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(1.0)
             show()
         return child.returncode
     except KeyboardInterrupt:

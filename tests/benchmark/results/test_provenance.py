@@ -61,24 +61,31 @@ def checkout(tmp_path, monkeypatch):
         command = ["git", *identity, *arguments]
         subprocess.run(command, cwd=tmp_path, env=plain, check=True, capture_output=True)
 
-    return tmp_path, git
+    yield tmp_path, git
+    provenance._provenance.cache_clear()
 
 
 def test_git_state_of_the_checkout(checkout):
     folder, git = checkout
-    assert collect_provenance()["git"] is None
+
+    def of_a_new_process() -> dict | None:
+        provenance._provenance.cache_clear()
+        return collect_provenance()["git"]
+
+    assert of_a_new_process() is None
     git("init")
-    assert collect_provenance()["git"] is None, "an untracked copy is not the checkout's code"
+    assert of_a_new_process() is None, "an untracked copy is not the checkout's code"
     git("add", ".")
-    assert collect_provenance()["git"] is None, "there is no commit yet"
+    assert of_a_new_process() is None, "there is no commit yet"
     git("commit", "-m", "first")
-    state = collect_provenance()["git"]
+    state = of_a_new_process()
     assert len(state["commit"]) == 40
     assert state["dirty"] is False
     (folder / "results.json").write_text("{}")
-    assert collect_provenance()["git"] == state, "a result is not a change of the code"
+    assert of_a_new_process() == state, "a result is not a change of the code"
     (folder / "new.py").write_text("")
-    assert collect_provenance()["git"] == {**state, "dirty": True}
+    assert collect_provenance()["git"] == state, "what a process has imported stays"
+    assert of_a_new_process() == {**state, "dirty": True}
 
 
 def test_importing_records_is_light():

@@ -14,7 +14,8 @@ from PIL import Image
 from benchmark.data.synthetic.render import SyntheticFrame, angiogram
 from benchmark.files import naming
 
-_angiogram = functools.lru_cache(maxsize=64)(angiogram)
+# Datasets share frames: two of them, or one with and without defects.
+_angiogram = functools.lru_cache(maxsize=512)(angiogram)
 
 
 @dataclass(frozen=True)
