@@ -11,6 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Bytecode of the tests and of what they import is kept, so that later runs start sooner.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-all test-page browser lint lock clean
 

@@ -47,10 +47,8 @@ def trial(name: str, work: Path) -> ContractTrial:
     return ContractTrial(config, work / name)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n == "byol" else pytest.param(n, marks=pytest.mark.slow) for n in CONFIGURED],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGURED)
 def test_algorithms_satisfy_the_contract_on_one_process(name: str, work: Path) -> None:
     attempt = trial(name, work)
     for check in CHECKED:

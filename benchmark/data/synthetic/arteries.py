@@ -163,7 +163,7 @@ def _assemble(branches: list[Branch], rng: np.random.Generator) -> CoronaryTree:
     )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def patient_anatomy(seed: int, patient: int) -> Patient:
     """The heart and both coronary trees of a patient, the same in all videos."""
     rng = numpy_generator(seed, "synthetic patient", patient)
