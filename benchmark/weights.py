@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import InputError, explain_os_error
-from benchmark.files.contents import missing_link, mistaken_download, verify_export
+from benchmark.files.contents import mistaken_download, require_file, verify_export
 
 # Harmless objects that training scripts save beside the weights: argparse namespaces, and paths,
 # which become pure paths, since those of another operating system cannot be created here.
@@ -54,8 +54,8 @@ def load_plain(path: Path, stream: Any = None, trust: bool = False) -> Any:
     """
     path = Path(path)
     file = path if stream is None else stream
-    if file is path and not path.is_file():
-        raise InputError(f"{path}: {missing_link(path) or 'no such file'}")
+    if file is path:
+        require_file(path)
     try:
         if file is path and _is_safetensors(path):
             return load_file(path)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
 from benchmark.nn.objectives.combined import named_terms
 from benchmark.registry import METHODS, VIEWS, build

@@ -17,7 +17,9 @@ from typing import Any
 
 import _cli
 
+from benchmark.encoders.releases import RELEASES, find_release
 from benchmark.errors import InputError
+from benchmark.files.contents import require_file
 from benchmark.text import columns, visible
 
 
@@ -70,8 +72,6 @@ def format_values(values: dict[str, Any]) -> str:
 
 
 def print_list() -> None:
-    from benchmark.encoders.releases import RELEASES
-
     rows = [["name", "title", "trained on", "network", "source", "note"]]
     for release in RELEASES.values():
         row = (release.name, release.title, release.pretraining, release.architecture)
@@ -84,13 +84,13 @@ def main() -> None:
     if args.list:
         print_list()
         return
-    from benchmark.encoders.conversion import convert
-    from benchmark.encoders.releases import find_release
-
-    release = find_release(args.name)
+    release, file = find_release(args.name), Path(args.file)
     folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name
     given = dict(map(argument, args.arguments))
-    done = convert(release, Path(args.file), folder, args.trust, given, args.prefix)
+    require_file(file)
+    from benchmark.encoders.conversion import convert
+
+    done = convert(release, file, folder, args.trust, given, args.prefix)
     card, skipped = done.card, done.selection.skipped
     print(f"{release.title}: every tensor fits, written to {folder}")
     shape = f"{card.widths[-1]} channels at stride {card.strides[-1]}"

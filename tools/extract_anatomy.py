@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import _cli
+
+from benchmark.data.prepared import require_pack
 
 
 def arguments() -> argparse.Namespace:
@@ -34,6 +37,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    for pack in args.packs:
+        require_pack(Path(pack))
     from benchmark.anatomy.pack import extract
 
     for pack in args.packs:

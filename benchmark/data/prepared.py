@@ -7,9 +7,25 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark.errors import InputError
-from benchmark.files.locking import lock_beside, remove_left
+from benchmark.files.locking import lock_beside, partial_folder, remove_left
 
 P = TypeVar("P")
+
+
+def require_pack(folder: Path) -> None:
+    """Report that a folder is no finished pack, without the libraries that open one.
+
+    Raises:
+        InputError: it is missing, unfinished or something else; the message names the remedy.
+    """
+    if not folder.is_dir():
+        if partial_folder(folder).is_dir():
+            raise InputError(f"{folder}: unfinished; run tools/prepare_data.py again")
+        raise InputError(f"{folder}: no such folder; make the pack with tools/prepare_data.py")
+    if not (folder / "manifest.json").is_file():
+        raise InputError(
+            f"{folder}: not a pack (manifest.json is missing); make one with tools/prepare_data.py"
+        )
 
 
 def open_prepared(

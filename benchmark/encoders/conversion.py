@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.card import EncoderCard
 from benchmark.encoders.encoder import ARCHITECTURES, build_encoder, export_encoder
+from benchmark.encoders.release import Release
 from benchmark.encoders.torchscript import read_torchscript
-from benchmark.encoders.weight_layouts import Tensors, WeightLayout, files_beside, flatten, locate
+from benchmark.encoders.weight_layouts import Tensors, files_beside, flatten, locate
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import read_object, sha256_file
 from benchmark.files.contents import is_torchscript
@@ -31,31 +31,6 @@ from benchmark.weights import Refused, load_plain, load_strict
 
 # Arguments that depend on the size of a network, and the size they depend on.
 _OF_SIZE = {"num_heads": "embed_dim", "global_blocks": "depth"}
-
-
-# ViT-B/16. Every release states what tensors do not tell: number of heads, epsilon of the norms.
-VIT_B: dict[str, Any] = dict(
-    img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
-)
-PLAIN_VIT_B: dict[str, Any] = {**VIT_B, "activation": "gelu"}  # of the architecture `vit`
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """A released encoder, a ViT-B/16 unless it says otherwise."""
-
-    name: str  # id; the name of its folder in `configs/` if it has one
-    title: str
-    pretraining: str
-    source: str  # repository or model page, and file
-    layouts: tuple[WeightLayout, ...]  # of its files, tried in this order
-    architecture: str = "vit"  # key of `benchmark.encoders.encoder.ARCHITECTURES`
-    # Constructor arguments, including all that cannot be inferred from tensors (`unproven`).
-    arguments: dict[str, Any] = field(default_factory=lambda: PLAIN_VIT_B)
-    # Normalisation of intensities in [0, 1] it was trained with, per channel.
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    notes: str = ""  # for users
 
 
 def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.card import Architecture, EncoderCard, read_encoder_card
 from benchmark.encoders.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 from benchmark.registry import MODELS

@@ -1,12 +1,13 @@
-"""The supported released encoders and the tensor names of their files."""
+"""The supported released encoders and the tensor names of their files.
+
+Listing them must not import torch.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from benchmark.encoders.conversion import PLAIN_VIT_B, VIT_B, Release
+from benchmark.encoders.release import PLAIN_VIT_B, VIT_B, Release
 from benchmark.encoders.weight_layouts import Tensors, WeightLayout
 from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
@@ -20,6 +21,8 @@ def join_qkv(tensors: Tensors) -> dict[str, Any]:
 
     Incomplete triples are kept and reported later as not fitting.
     """
+    import torch
+
     for name in [name for name in tensors if ".attn.query." in name]:
         parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
         if all(part in tensors for part in parts):
@@ -40,6 +43,8 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
     Raises:
         InputError: other periods, or a mask that does not hide exactly the keys.
     """
+    import torch
+
     join_qkv(tensors)
     found: dict[str, Any] = {}
     periods = tensors.pop("rope_embed.periods", None)

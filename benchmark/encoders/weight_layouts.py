@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
 
-Tensors = dict[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Tensors = dict[str, "Tensor"]
 # A conversion beyond renaming: changes the tensors in place and returns network arguments that
 # depend on the file.
 Finish = Callable[[Tensors], dict[str, Any]]

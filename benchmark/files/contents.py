@@ -63,6 +63,12 @@ def missing_link(path: Path) -> str | None:
     return f"a link to {path.readlink()}, which is not there{fetch}"
 
 
+def require_file(path: Path) -> None:
+    """Raise an `InputError` if there is no file, which says where a broken link points to."""
+    if not path.is_file():
+        raise InputError(f"{path}: {missing_link(path) or 'no such file'}")
+
+
 def other_content(path: Path) -> str | None:
     """What a file holds instead of weights, and what to do, in one line.
 

@@ -18,7 +18,8 @@ from torchvision.transforms import functional as transforms
 
 from benchmark.data.packs.loader import PackDataset, pack_loader
 from benchmark.data.views.crop import Crop
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.single import SingleView
 from benchmark.speed.frames import pack_of_pairs, write_png_pairs
 from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 

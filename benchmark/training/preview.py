@@ -14,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from benchmark.data.prepared import require_pack
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
 from benchmark.method_cards import (
@@ -196,14 +197,7 @@ def require_inputs(values: dict[str, Any], work: Path) -> None:
         InputError: it is missing; the message names the command that makes it.
     """
     for folder in values.get("packs", ()) if values.get("epochs") != 0 else ():
-        folder = Path(folder.replace("{work}", str(work)))
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; make the pack with tools/prepare_data.py")
-        if not (folder / "manifest.json").is_file():
-            raise InputError(
-                f"{folder}: not a pack (manifest.json is missing); make one with "
-                "tools/prepare_data.py"
-            )
+        require_pack(Path(folder.replace("{work}", str(work))))
     for _, checkpoint in weight_files(values.get("method")):
         file = Path(checkpoint.replace("{work}", str(work)))
         if not file.exists():

@@ -15,7 +15,8 @@ from official_shapes import linear as linear_shapes
 from scipy.special import erf
 from torch import Tensor
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.decoders.local import LocalDecoder

@@ -70,6 +70,10 @@ def test_missing_inputs_and_blocked_outputs(light_answers, tmp_path):
     empty, file = str(tmp_path / "empty"), str(tmp_path / "file")
     refused = {
         (*TRAIN, "--packs", empty): "empty: not a pack (manifest.json is missing); make one with",
+        ("extract_anatomy.py", "gone"): "gone: no such folder; make the pack with",
+        ("extract_anatomy.py", empty): "empty: not a pack (manifest.json is missing); make one",
+        ("convert_checkpoint.py", "mea_imagenet", file): "mea_imagenet: no released encoder; known",
+        ("convert_checkpoint.py", "mae_imagenet", "gone"): "gone: no such file",
         (*TRAIN, "--load-from", "{work}/gone"): "{work}/gone: no such file to load from",
         (
             *("export_encoder.py", empty, "--out", "out"),

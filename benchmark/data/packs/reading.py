@@ -19,10 +19,10 @@ from benchmark.data.packs.layout import (
     TEXT_COLUMNS,
     PackManifest,
 )
+from benchmark.data.prepared import require_pack
 from benchmark.data.splits import nested_subset
 from benchmark.errors import InputError
 from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
-from benchmark.files.locking import partial_folder
 from benchmark.schemas import validate
 
 if TYPE_CHECKING:  # imported where it is used: half a second, which reading a config need not take
@@ -127,11 +127,8 @@ class FramePack(Samples):
     def open(cls, path: str | os.PathLike[str]) -> FramePack:
         """Open the pack in folder `path`; `InputError` if it is missing, unfinished or damaged."""
         path = Path(path)
-        if not path.is_dir():
-            if partial_folder(path).is_dir():
-                raise InputError(f"{path}: unfinished; run tools/prepare_data.py again")
-            raise InputError(f"{path}: no such folder; make the pack with tools/prepare_data.py")
-        for name in (MANIFEST, INDEX, FRAMES):
+        require_pack(path)
+        for name in (INDEX, FRAMES):
             if not (path / name).is_file():
                 raise InputError(f"{path}: not a pack ({name} is missing)")
         manifest = read_json(path / MANIFEST)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from benchmark.data.views.crop import Crop, bilinear, crop_matrix, resize_weights
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.single import SingleView
 from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 

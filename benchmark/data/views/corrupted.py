@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from benchmark.data.views.crop import crop_bicubic
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.single import SingleView
 from benchmark.registry import VIEWS, build
 from benchmark.type_hints import Count, Rate
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.views.crop import CROP_DRAWS, Crop, crop_bicubic, draw_crops
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.views.intensity import DRAWS, Intensity
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, ViewMaker
+from benchmark.data.views.single import ViewMaker
 from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Natural, Rate
 

@@ -21,13 +21,11 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.data.views.crop import CROP_DRAWS, Crop, crop_bicubic, crop_nearest, draw_crops
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.method import Progress
 from benchmark.randomness import uniform
 from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ViewMaker(BaseDataPreprocessor):

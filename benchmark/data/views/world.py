@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.views.crop import Crop, crop_bicubic
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.views.intensity import DRAWS, Intensity
 from benchmark.data.views.multi import MultiViewMaker, Recipe, crop_parameters
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
 from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate

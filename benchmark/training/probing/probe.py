@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.nn.backbones.base import Encoder
 from benchmark.nn.linear_probe import average_precision, fit_logistic, standardise_as
 from benchmark.training.probing.frames import ProbeFrames

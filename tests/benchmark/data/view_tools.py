@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 STILL = dict(jitter=0.0)
 """Arguments of an augmentation that changes nothing."""

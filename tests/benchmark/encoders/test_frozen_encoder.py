@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.encoder import export_encoder
 from benchmark.encoders.frozen_encoder import FrozenEncoder
 from benchmark.errors import InputError

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import Compose, Normalize, RandomResizedCrop, ToTensor
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
 from benchmark.speed import frames, views
 

@@ -20,7 +20,8 @@ from benchmark.data.views.crop import (
     crop_nearest,
     draw_crops,
 )
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
 from benchmark.randomness import uniform
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.downstream.frozen import encoded
 from benchmark.downstream.representation.features import (
     extract_features,
