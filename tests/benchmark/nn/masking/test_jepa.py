@@ -237,7 +237,7 @@ def test_context_is_completed_from_targets_if_no_layout_fits() -> None:
 
 def test_contexts_have_more_than_min_keep() -> None:
     masking = paper(target_scale=(0.3, 0.35), min_keep=45)
-    for progress in steps(12):
+    for progress in steps(6):
         sizes = masking.sizes(progress)
         numbers = np.random.default_rng(progress.step).random((100, 5, 2))
         pairs = [layout(row, sizes, SIDE) for row in numbers]

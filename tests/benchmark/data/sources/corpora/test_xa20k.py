@@ -21,7 +21,6 @@ from benchmark.data.packs import build_pack, open_packs
 from benchmark.data.sources import SOURCES, open_source
 from benchmark.data.sources.corpora.training_images import TEST_COPY, TrainingImages
 from benchmark.data.sources.files import FolderSource, walk_images
-from benchmark.data.synthetic.raw import write_raw
 from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
 
@@ -216,8 +215,8 @@ def test_options_reach_the_parts(downloads):
     assert groups == set(expected)
 
 
-def test_folders_are_recognised_and_missing_ones_named(tmp_path):
-    root = write_raw("xa20k", tmp_path / "raw", size=32, defects=False).root
+def test_folders_are_recognised_and_missing_ones_named(raw, tmp_path):
+    root = Path(shutil.copytree(raw("xa20k", False).root, tmp_path / "raw"))
     frames = list(open_source("xa20k", root).frames())
     for old, new in (
         ("arcade", "arcade_challenge_datasets"),
