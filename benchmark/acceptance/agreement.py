@@ -28,7 +28,7 @@ from benchmark.training.config import fill_paths, from_plain, load_config, to_pl
 from benchmark.training.train import assemble
 
 TOLERANCE = 1e-3
-"""Relative to the largest value, in fp32 without TF32: sums are taken in another order."""
+"""Relative to the largest value, in fp32 without TF32; the order of summation differs."""
 BF16_LOSS = 0.05
 """Relative difference of a loss between bf16 and fp32."""
 _QUICK = ("mae", "vasomim", "moco_v3")
@@ -49,14 +49,14 @@ def exact_fp32() -> Iterator[None]:
 
 
 def relative_difference(expected: Tensor, found: Tensor) -> float:
-    """The largest difference by the largest expected value; infinite where one is not finite."""
+    """Largest difference over the largest expected value; infinite if either is not finite."""
     scale = float(expected.double().abs().max()) or 1.0
     worst = float((expected.double() - found.cpu().double()).abs().max()) / scale
     return worst if math.isfinite(worst) else math.inf
 
 
 def methods_of(reduced: bool) -> list[str]:
-    """All that are pre-trained here, or a few of them."""
+    """All methods that are pre-trained here, or a few of them."""
     names = [path.name for path in list_folder(CONFIGS) if (path / "pretrain.py").is_file()]
     return [name for name in names if name in _QUICK] if reduced else names
 
@@ -105,14 +105,14 @@ def first_steps(reduced: bool) -> Iterator[Finding]:
             found = _first_step(config, "fp32")
             yield at_most(f"{name}: loss, relative", _loss_apart(expected, found), TOLERANCE)
             apart, _ = largest_difference(expected[1], found[1])
-            yield at_most(f"{name}: gradient, of the largest one", apart, TOLERANCE)
+            yield at_most(f"{name}: gradient, relative to the largest", apart, TOLERANCE)
             if uses_gpu():
                 rounded = _first_step(config, "bf16")
                 loss = _loss_apart(found, rounded)
                 yield at_most(f"{name}: loss in bf16, relative", loss, BF16_LOSS)
                 weights = _first_step(config, "fp32", rounded_weights=True)
                 times = excess(found[1], rounded[1], weights[1])
-                what = f"{name}: change of the gradient by bf16, in those by rounded weights"
+                what = f"{name}: change of the gradient by bf16, over that by rounded weights"
                 yield at_most(what, times, BF16_EXCESS)
                 share = relative_distance(found[1], rounded[1])
                 yield fact(f"{name}: change of the gradient by bf16, relative", share)

@@ -1,4 +1,4 @@
-"""Encoders of every architecture at random weights: exported, loaded, computed on the device."""
+"""Encoders of every architecture with random weights: exported, loaded, run on the device."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _KINDS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
         {"img_size": 128, "embed_dim": 96, "depth": 2, "num_heads": 3, "global_blocks": (1,)},
     ),
 }
-"""Name → class, arguments, and those of the reduced one."""
+"""Name → class, its arguments, and those for a reduced size."""
 
 
 def exports(reduced: bool) -> Iterator[Finding]:
-    """The exported encoder computes on the device what it computes on the CPU."""
+    """The exported encoder gives the same features on the device as on the CPU."""
     for name, (kind, arguments, small) in _KINDS.items():
         seed_torch("acceptance", name)
         encoder = kind(**(small if reduced else arguments))

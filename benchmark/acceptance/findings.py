@@ -39,7 +39,7 @@ def at_least(what: str, value: float, limit: float) -> Finding:
 
 
 def holds(what: str, reached: bool, found: str = "") -> Finding:
-    """Something that is so or is not."""
+    """A condition that holds or does not."""
     return Finding(what, found or ("yes" if reached else "no"), "yes", reached)
 
 
@@ -54,8 +54,8 @@ class Outcome:
     Attributes:
         name, title: of the part.
         state: ``"passed"``, ``"failed"``, ``"timed out"`` or ``"skipped"``.
-        seconds: that it took.
-        reason: of a part that failed before it could measure, or was skipped.
+        seconds: how long it took.
+        reason: why it failed before it could measure, or was skipped.
         findings: in the order of measuring.
     """
 

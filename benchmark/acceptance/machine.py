@@ -16,11 +16,11 @@ from benchmark.device import device, device_name
 from benchmark.files import walk
 
 PRODUCT = 1e-5
-"""Of a product of fp32 matrices, relative to the largest value; with TF32 it would be near 1e-3."""
+"""Error of an fp32 matrix product, relative to the largest value; with TF32, about 1e-3."""
 
 
 def environment(reduced: bool) -> Iterator[Finding]:
-    """`tools/check.py env`, and how exactly matrices of fp32 are multiplied."""
+    """`tools/check.py env`, and the accuracy of fp32 matrix products."""
     with tempfile.TemporaryDirectory() as work:
         command = [sys.executable, str(ROOT / "tools" / "check.py"), "env", "--work", work]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

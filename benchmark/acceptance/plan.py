@@ -15,7 +15,7 @@ class Part:
     """One part.
 
     Attributes:
-        name: for ``--only``, and of its log.
+        name: for ``--only``, and the name of its log.
         title: what it shows.
         function: ``"module:function"`` in `benchmark.acceptance`; takes whether sizes are reduced,
             and yields findings.
@@ -31,7 +31,7 @@ class Part:
     needs: Literal["nothing", "a GPU", "two GPUs"] = "nothing"
 
 
-# The limits of the parts of one GPU add up to ten minutes.
+# The limits of the parts that do not need two GPUs add up to ten minutes.
 PARTS = (
     Part("environment", "Check of the environment; TF32", "machine:environment", 30),
     Part("exports", "Encoders of all kinds, exported and loaded", "exports:exports", 45),
@@ -39,9 +39,9 @@ PARTS = (
     Part("anatomy", "Vessel masks of 512², mixed sizes", "agreement:vessel_masks", 20),
     Part("views", "Views and masks of all methods", "agreement:views", 30),
     Part("methods", "Loss and gradient of all methods", "agreement:first_steps", 75),
-    Part("waiting", "No step waits for the host", "runs:steps_without_waiting", 25, "a GPU"),
+    Part("waiting", "No step waits for the GPU", "runs:steps_without_waiting", 25, "a GPU"),
     Part("resume", "SIGUSR1, resume, export", "runs:interrupted_run", 45),
-    Part("nan", "A batch without a finite loss", "runs:nonfinite_batch", 15),
+    Part("nan", "A batch with a non-finite loss", "runs:nonfinite_batch", 15),
     Part("tasks", "Ten steps and a test of every task", "tasks:all_tasks", 45),
     Part("memory", "Steps of the paper's size", "timings:paper_steps", 30),
     Part("speed-anatomy", "Extraction of vessel masks", "timings:anatomy", 15),

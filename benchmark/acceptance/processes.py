@@ -1,4 +1,4 @@
-"""Two processes, by nccl on two GPUs or by gloo on a CPU: against one, and one of them killed."""
+"""Two processes (nccl on two GPUs, gloo on a CPU) against one, and one of the two killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOSS = 1e-3
 
 
 def two_equal_one(reduced: bool) -> Iterator[Finding]:
-    """The losses of a run of two processes are those of one, also where batch norms are shared."""
+    """A run on two processes has the losses of a run on one, also with synchronised batch norms."""
     for method, steps in STEPS.items():
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
@@ -58,12 +58,12 @@ def one_killed(reduced: bool) -> Iterator[Finding]:
         code = launcher.wait()
         reached = code not in (0, EXIT_STOPPED)
         yield holds("the command fails", reached, f"exit code {code}")
-        yield at_most("seconds until it has", time.monotonic() - start, 120)
+        yield at_most("seconds until it fails", time.monotonic() - start, 120)
         yield holds("no process is left", not _trainings(work))
         subprocess.run(command, cwd=ROOT, env=_env(), check=True)
         weights = load_file(work / "2" / "mae" / "pretrain" / "encoder.safetensors")
         finite = all(bool(value.isfinite().all()) for value in weights.values())
-        yield holds("the same command ends well", finite)
+        yield holds("the same command resumes and finishes", finite)
 
 
 def _command(work: Path, method: str, processes: int, epochs: int = 7) -> list[str]:
@@ -87,7 +87,7 @@ def _losses(folder: Path) -> list[float]:
 
 
 def _trainings(work: Path) -> list[int]:
-    """The processes that train in a folder, not those that launch them, which have their words."""
+    """The processes that train in a folder, without launchers, whose arguments are similar."""
     listing = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
     )

@@ -82,7 +82,7 @@ def main() -> int:
         raise InputError("torch finds no GPU; --device cpu tries the script with small sizes")
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    # Also of parts that are ended early.
+    # Temporary files of all parts, also of those that are killed.
     with tempfile.TemporaryDirectory(prefix="gpu_acceptance_") as scratch:
         outcomes = _run_all(parts, out, arguments.device, gpus, scratch)
     print(f"written: {out / MARKDOWN_NAME}")
@@ -100,7 +100,7 @@ def _run_all(
         missed = [finding for finding in one.findings if not finding.reached]
         for finding in missed:
             print(f"  {finding.what}: {finding.value}, {finding.goal}", flush=True)
-        # After every part: whoever ends the command early keeps what is known.
+        # After every part, so that ending the command early loses no results.
         machine = {"device": device, "gpus": gpus, **_software()}
         write_json(out / JSON_NAME, as_json(machine, outcomes))
         write_text(out / MARKDOWN_NAME, as_markdown(machine, outcomes))
@@ -126,7 +126,7 @@ def _software() -> dict[str, Any]:
 
 
 def _run(part: Part, out: Path, device: str, gpus: int, scratch: str) -> Outcome:
-    """The part in a process of its own, with which all that it started is ended.
+    """Run a part in a process of its own; whatever that started is ended with it.
 
     Args:
         scratch: folder for its temporary files.
@@ -227,7 +227,7 @@ def _findings_file(out: Path, part: Part) -> Path:
 
 
 def _measure(part: Part, out: Path, reduced: bool) -> None:
-    """Inside the process of a part: measure, and write every finding at once."""
+    """Inside the process of a part: measure, and write every finding immediately."""
     module, _, name = part.function.partition(":")
     function = getattr(importlib.import_module(f"benchmark.acceptance.{module}"), name)
     with _findings_file(out, part).open("a", encoding="utf-8") as stream:

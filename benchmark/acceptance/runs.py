@@ -1,4 +1,4 @@
-"""Complete runs on the device: what waits, what an interruption changes, what NaN does."""
+"""Complete runs on the device: synchronisation with the host, interruption and NaN."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WARM_UP = 2
 
 
 def steps_without_waiting(reduced: bool) -> Iterator[Finding]:
-    """Steps that write neither a line of the log nor a checkpoint never wait for the host."""
+    """Steps that write neither a log line nor a checkpoint do not wait for the GPU."""
     for name in methods_of(reduced=True):
         with tempfile.TemporaryDirectory() as folder:
             config = small_trial(name, Path(folder))
@@ -81,7 +81,7 @@ def _waits(config: Config, folder: Path) -> tuple[dict[int, list[str]], int]:
 
 
 def interrupted_run(reduced: bool) -> Iterator[Finding]:
-    """SIGUSR1 in a run of `tools/train.py`, the same command again, against one without it."""
+    """A run of `tools/train.py` stopped by SIGUSR1 and resumed, against an uninterrupted one."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         _prepared(work)
@@ -129,7 +129,7 @@ def _command(work: Path, name: str) -> Sequence[str]:
 
 
 def nonfinite_batch(reduced: bool) -> Iterator[Finding]:
-    """One step without a finite loss is skipped and counted, and the run ends well."""
+    """A step with a non-finite loss is skipped and counted, and the run finishes."""
     for name in methods_of(reduced=True):
         with tempfile.TemporaryDirectory() as folder, quiet_libraries():
             config = small_trial(name, Path(folder))
@@ -152,4 +152,4 @@ def nonfinite_batch(reduced: bool) -> Iterator[Finding]:
             state = parts.method.state_dict().values()
             finite = all(bool(value.isfinite().all()) for value in state)
         yield holds(f"{name}: one step is skipped", skipped == 1, f"{skipped} of {calls}")
-        yield holds(f"{name}: all weights are finite in the end", finite)
+        yield holds(f"{name}: all weights are finite at the end", finite)

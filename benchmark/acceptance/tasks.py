@@ -34,7 +34,7 @@ def all_tasks(reduced: bool) -> Iterator[Finding]:
         work = Path(name)
         export_untrained(work, CONFIGS, "mae", scale)
         for dataset, kind in _TASKS.items():
-            # Of two patients with five frames each, one is for training: five steps an epoch.
+            # Two of four patients, with five frames each, are for training: five steps an epoch.
             options = dict(patients="4", videos="1", frames="9", first_frame="4", size="128")
             source = open_source("synthetic", **options, test_fraction="0.5")
             folder = work / "downstream" / dataset
@@ -57,7 +57,7 @@ def all_tasks(reduced: bool) -> Iterator[Finding]:
 
 @contextmanager
 def _types_of_regions() -> Iterator[set[torch.dtype]]:
-    """The types of all regions of interest that features are taken from within the block."""
+    """The dtypes of all regions of interest that RoIAlign gets within the block."""
     types: set[torch.dtype] = set()
 
     def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:

@@ -64,7 +64,7 @@ def anatomy(reduced: bool) -> Iterator[Finding]:
 
 
 def step(reduced: bool) -> Iterator[Finding]:
-    """The harness against a loop written by hand, and its loading against none."""
+    """The harness against a loop written by hand, and with loading against without."""
     rows = _bench("step", *_sizes(reduced, 256, 2048), "--repeats", "1" if reduced else "3")
     for row, goal in zip(rows, (STEP, LOADING), strict=True):
         yield from _rate(row["what"], float(row["ratio"]), goal, "of the reference")
@@ -80,7 +80,7 @@ def end_to_end(reduced: bool) -> Iterator[Finding]:
 
 
 def equal_masks(reduced: bool) -> Iterator[Finding]:
-    """VasoMIM against an MAE that hides as many patches."""
+    """VasoMIM against an MAE that masks as many patches."""
     scale, batch = ("tiny", "4") if reduced else ("paper", "64")
     rows = _bench(
         *("pretrain", "vasomim", "--scale", scale, "--batch", batch),
@@ -88,7 +88,7 @@ def equal_masks(reduced: bool) -> Iterator[Finding]:
         *("--mae-options", "method.masking.ratio=0.5"),
     )
     value = next(float(row["relative_to_mae"]) for row in rows if row["method"] == "vasomim")
-    what = f"step of VasoMIM by that of MAE, {scale}"
+    what = f"step of VasoMIM relative to that of MAE, {scale}"
     yield at_most(what, value, VASOMIM) if uses_gpu() else fact(what, value)
 
 
@@ -111,7 +111,7 @@ def _sizes(reduced: bool, batch: int, frames: int) -> tuple[str, ...]:
 
 
 def _rate(what: str, value: float, goal: float, unit: str) -> Iterator[Finding]:
-    """Held against the goal on a GPU only; the goals are those of one."""
+    """Compared with the goal on a GPU only, as the goals are for one."""
     text = f"{what.partition(',')[0]}: {unit}"
     yield at_least(text, value, goal) if uses_gpu() else fact(text, value)
 

@@ -112,7 +112,7 @@ def loss_is_finite(trial: ContractTrial) -> str:
 
 
 def gradient_reaches_everything(trial: ContractTrial) -> str:
-    """Every trained parameter gets a gradient: distributed training fails without."""
+    """Every trained parameter gets a gradient: distributed training fails otherwise."""
     method, batch, progress = _first(trial.parts())
     _loss(method, batch, progress)["loss"].backward()
     trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
@@ -264,9 +264,9 @@ def export_is_what_was_trained(trial: ContractTrial) -> str:
 
 
 def largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
-    """That of gradients by name, relative to the largest expected one, and where it is.
+    """Largest difference of gradients, relative to the largest expected one, and its name.
 
-    Infinite where a gradient is not finite, which no comparison would find too large.
+    Infinite where a gradient is not finite: comparisons with NaN are false.
     """
     scale = max(float(gradient.abs().max()) for gradient in expected.values()) or 1.0
     apart = {n: float((g - found[n].to(g.device)).abs().max()) / scale for n, g in expected.items()}
@@ -357,6 +357,6 @@ def _verdict(name: str, check: Callable[[ContractTrial], str], trial: ContractTr
     except BrokenContract as error:
         return Verdict(name, False, str(error))
     except (InputError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # The code of a method under test may fail in any way: reported, and the other checks run.
+        # A method under test may fail in any way: report it, and run the other checks.
         reason = str(error).splitlines()[0] if str(error) else "no message"
         return Verdict(name, False, f"{type(error).__name__}: {reason}")

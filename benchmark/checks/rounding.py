@@ -1,4 +1,4 @@
-"""How far bf16 moves a gradient, by the measure of what rounding the weights alone does.
+"""How far bf16 moves a gradient, relative to what rounding the weights alone does.
 
 How sensitive a gradient is to rounding depends on the method: batch normalisation over a few
 samples amplifies it a hundredfold (see "What bf16 changes" in `docs/training.md`). So a bound on
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 BF16_EXCESS = 4.0
-"""The largest `excess` of a method that rounds nothing but what autocast does; 0.8 to 2.2 were
-measured."""
+"""Limit of `excess` for a method that rounds only what autocast does; 0.8 to 2.2 were measured."""
 
 
 def round_weights(model: nn.Module) -> None:

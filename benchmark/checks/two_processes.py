@@ -23,7 +23,7 @@ from benchmark.training.config import from_plain
 from benchmark.training.train import TrainingParts, assemble
 
 _LIMIT = 1800.0
-"""Seconds a step may take, with building its method."""
+"""Seconds a step may take, including building its method."""
 
 StepResult = tuple[dict[str, float], dict[str, Tensor]]
 """The terms of the loss, and the gradient of every trained parameter."""
@@ -128,7 +128,7 @@ class ProcessPair:
             answers.append(pipe.recv())
         failed = [answer for answer in answers if isinstance(answer, str)]
         if failed:
-            # The other process may still wait for this one's part.
+            # The other process may still wait for this one in a collective.
             self.close()
             raise RuntimeError(failed[0])
         return [
@@ -143,7 +143,7 @@ class ProcessPair:
                 pipe.send(None)
             process.join(5)
             if process.is_alive():
-                process.kill()  # it may be stopped, and deaf to anything else
+                process.kill()  # a stopped process reacts to nothing else
             pipe.close()
         if self._workers:
             self._folder.cleanup()

@@ -77,8 +77,8 @@ def bench_anatomy(
 ) -> TimingRow:
     """Time both sides in turn on the same frames, compare the masks, print and return the row.
 
-    A GPU gets the frames many times over, in batches of 64, so that it has enough to do; from and
-    to the host, too.
+    A GPU gets the frames many times over, in batches of 64, so that it is busy; copies from and to
+    the host are timed, too.
 
     The arguments are options of ``tools/bench.py``; `size` is in pixels, images of other sizes are
     resized.

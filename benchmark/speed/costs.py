@@ -1,8 +1,8 @@
 """Parameters and FLOPs of the systems of the benchmark, counted from their configs.
 
-What the numbers mean is said by `MethodCosts`. Pre-training is built on torch's meta device, as
-shapes without storage, and its step is counted on fake tensors. What looks at values, as networks
-of the libraries do to initialise theirs, is built and run.
+`MethodCosts` says what the numbers mean. Methods are built on torch's meta device, as shapes
+without storage, and their step is counted on fake tensors. Where code looks at values, as libraries
+do to initialise their networks, real tensors are used.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SIDE = 224
 """Height and width of the image that networks are counted on, in pixels."""
 
 PAPERS_RATIO = 0.75
-"""Share of masked patches that both papers count FLOPs with, see docs/costs.md."""
+"""Share of masked patches with which both papers count FLOPs, see docs/costs.md."""
 _PAPERS_MASKINGS = (RandomMasking, AnatomyGuidedMasking)
 
 # Two frames, because losses that compare samples and batch norms need more than one.
@@ -88,7 +88,7 @@ def count_pretraining(config: Config) -> MethodCosts:
     """The costs of one pre-training run.
 
     Args:
-        config: of the run; no file it names is read, and it is changed.
+        config: of the run; no file it names is read; changed in place.
     """
     _leave_out_weights(config._cfg_dict)
     # Views look at values, for boxes and random numbers.
@@ -111,7 +111,7 @@ def count_pretraining(config: Config) -> MethodCosts:
 
 
 def _leave_out_weights(node: Any) -> None:
-    """Have no part of a config read its weights; released encoders are built untrained."""
+    """Keep all parts of a config from reading weights; released encoders are built untrained."""
     if isinstance(node, dict):
         if node.get("type") is FrozenEncoder:
             release = find_release(Path(node.pop("checkpoint")).parent.name)
@@ -126,7 +126,7 @@ def _leave_out_weights(node: Any) -> None:
 
 
 def _build(spec: dict[str, Any]) -> Method:
-    """A method with storage, in most cases without values."""
+    """A method with storage, in most cases uninitialised."""
 
     def make() -> Method:
         method = build(spec)

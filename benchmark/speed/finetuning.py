@@ -34,9 +34,9 @@ DATASET = "synthetic_v"
 
 
 def prepare(work: Path, method: str, trial: StepTiming) -> TaskFolder:
-    """Synthetic frames in `work` to train on, and an untrained encoder where the config looks."""
+    """Synthetic frames in `work` to train on, and an untrained encoder for the config."""
     export_untrained(work, trial.configs, method, trial.scale)
-    # Half of the patients are for training; of four frames each, the last ones show vessels.
+    # Half of the patients are for training, with the last four frames each, which show vessels.
     options = dict(patients=str(max(2, trial.frames // 2)), videos="1", frames="8", first_frame="4")
     source = open_source("synthetic", **options, size=str(trial.size), test_fraction="0.5")
     folder = work / "downstream" / DATASET
@@ -92,9 +92,9 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
 
 
 def bench_finetune(method: str, trial: StepTiming) -> list[TimingRow]:
-    """Time both from reading a frame to the step of the optimiser, print and return the row.
+    """Time both from reading a frame to the optimiser step, print and return the row.
 
-    The encoder of the method is untrained; the option ``num_workers`` counts for both.
+    The encoder of the method is untrained; the option ``num_workers`` applies to both.
 
     Raises:
         InputError: a method without encoder, or options that do not fit.

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 _ATEN = torch.ops.aten
-# What linear layers and convolutions end up as; attention ends up as `bmm`.
+# Operators of linear layers and convolutions; those of attention are `bmm`.
 _LAYERS = (_ATEN.mm, _ATEN.addmm, _ATEN.convolution)
 _NORM = _ATEN.native_layer_norm
 # Mean, variance, scale and shift, counted by the papers like a multiplication with its addition.
@@ -31,7 +31,7 @@ class ForwardFlops(NamedTuple):
 def count_flops(work: Callable[[], object]) -> ForwardFlops:
     """Count what `work` computes on any device, fake tensors included.
 
-    Attention is taken apart into its two matrix products, because the counter does not know all
+    Attention is decomposed into its two matrix products, because the counter does not know all
     fused kernels.
     """
     norms = {_NORM: lambda shape, *_, **__: _PER_NORMED_VALUE * prod(shape)}

@@ -13,11 +13,11 @@ from benchmark.data.sources.folder import Folder
 from benchmark.data.synthetic import SyntheticFrame, angiogram
 
 VIDEO = 16
-"""Frames of a video, of which each patient has one."""
+"""Frames per video; each patient has one video."""
 
 
 def draw(count: int, size: int, different: int = 64) -> list[SyntheticFrame]:
-    """Synthetic angiograms of size² pixels, of which at most so many are `different`."""
+    """Synthetic angiograms of size² pixels, at most `different` of them distinct."""
     drawn = [
         angiogram(0, number // VIDEO, 0, number % VIDEO, size=size, frames=VIDEO)
         for number in range(min(count, different))
@@ -26,7 +26,7 @@ def draw(count: int, size: int, different: int = 64) -> list[SyntheticFrame]:
 
 
 def write_png_pairs(folder: Path, count: int, size: int) -> None:
-    """Grey PNG files in ``frames/``, of which 16 differ, and their vessels in ``masks/``."""
+    """Grayscale PNG files in ``frames/``, 16 of them distinct, and their vessels in ``masks/``."""
     for kind in ("frames", "masks"):
         (folder / kind).mkdir(parents=True)
     for number, frame in enumerate(draw(count, size, VIDEO)):

@@ -25,23 +25,23 @@ EPOCHS = 1000
 
 Batch = dict[str, Tensor]
 Steps = Callable[[int], None]
-"""Takes so many training steps, and waits until they are done."""
+"""Takes this many training steps, and waits until they are done."""
 
 
 def synchronise() -> None:
-    """Wait until the GPU has done what it was given; a CPU has."""
+    """Wait until the GPU has finished; does nothing on a CPU."""
     if uses_gpu():
         torch.cuda.synchronize()
 
 
 def first_batch(parts: TrainingParts) -> Batch:
-    """The first batch of a run, where the model is."""
+    """The first batch of a run, on the device of the model."""
     parts.loader.batch_sampler.set_epoch(0)
     return {name: value.to(device()) for name, value in next(iter(parts.loader)).items()}
 
 
 class PreparedLoop(EpochBasedTrainLoop):
-    """mmengine's loop, made ready by `Runner.train`, which takes its steps when it is asked to."""
+    """mmengine's loop, which `Runner.train` only prepares; its steps are taken one by one."""
 
     def run(self) -> nn.Module:
         self.runner.call_hook("before_train")
@@ -54,7 +54,7 @@ class RunnerSteps:
     Args:
         runner: with its loop made, and the hooks before training called.
         libraries: what mmengine keeps for the runner.
-        batch: taken again and again instead of what the runner would load.
+        batch: used for every step instead of loaded ones; None: load.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RunnerSteps:
 
     def __call__(self, steps: int) -> None:
         """Take steps, and wait until they are done."""
-        # The lines on the screen are part of the work, but not of what is to be read here.
+        # Printing log lines is part of the work, but they are not shown.
         with quiet_libraries(), self.libraries:
             for step in range(steps):
                 self.loop.run_iter(step, next(self.batches))
@@ -101,10 +101,10 @@ def of_library(make: Callable[[], MMEngineRunner]) -> RunnerSteps:
 
 
 class BareLoop:
-    """The same steps as one writes them by hand: no Runner, no hooks, no log.
+    """The same steps in a loop written by hand: no Runner, no hooks, no log.
 
     Args:
-        config: the run, of which the first batch is taken again and again.
+        config: of the run, whose first batch is used for every step.
     """
 
     def __init__(self, config: Config) -> None:

@@ -24,7 +24,7 @@ def reference_config(ours: Config, images: Path, work: Path) -> Config:
     """mmpretrain's recipe with our sizes, our batch and our precision, on PNG files.
 
     Everything else stays as published: its transforms with PIL, its optimiser wrapper, hooks,
-    schedule and log. Loading takes as many processes as ours.
+    schedule and log. It loads with as many processes as ours.
     """
     folder = Path(mmpretrain.__file__).parent / ".mim" / "configs"
     config = Config.fromfile(folder / RECIPE)
@@ -83,11 +83,11 @@ def reference_config(ours: Config, images: Path, work: Path) -> Config:
 
 
 def bench_against_mmpretrain(trial: StepTiming) -> list[TimingRow]:
-    """Time both from reading a frame to the step of the optimiser, print and return the row.
+    """Time both from reading a frame to the optimiser step, print and return the row.
 
     Both train on the same synthetic frames: ours from a pack, mmpretrain from the PNG files that
     its transforms decode. Its model, recipe and Runner are its own. The option ``num_workers`` of
-    the trial counts for both.
+    the trial applies to both.
 
     Raises:
         InputError: options that do not fit.

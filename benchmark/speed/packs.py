@@ -22,7 +22,7 @@ from benchmark.speed.frames import VIDEO, draw
 from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 
 CORPUS = 171_478
-"""Frames of XA-170K (Huang et al., arXiv 2602.11536), for a time that one can imagine."""
+"""Frames of XA-170K (Huang et al., arXiv 2602.11536), to print the time for a real dataset."""
 
 Frames = list[np.ndarray]
 
@@ -45,7 +45,7 @@ _NPZ = ("npz videos", _decode_npz, f"numpy {np.__version__}")
 
 
 def _write(frames: Frames, png: Path, npz: Path) -> None:
-    """The same frames as pictures and as videos."""
+    """The same frames as images and as videos."""
     for folder in (png, npz):
         folder.mkdir()
     for number, frame in enumerate(frames):
@@ -56,9 +56,9 @@ def _write(frames: Frames, png: Path, npz: Path) -> None:
 
 
 def _build_alone(source: Path, size: int, out: Path) -> float | None:
-    """Most megabytes of memory that this process had, after building a pack; None if not told."""
+    """Peak memory of this process in MB after building a pack; None if unknown."""
     build_pack(Folder(source), out, size, progress=False)
-    # Not `getrusage`: its maximum includes what the parent had when it made this process.
+    # Not `getrusage`: its maximum includes the memory of the parent when it started this process.
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:  # not Linux
@@ -68,7 +68,7 @@ def _build_alone(source: Path, size: int, out: Path) -> float | None:
 
 
 def _peak_memory(source: Path, size: int, out: Path) -> str:
-    """What building takes, in a process that has done nothing else."""
+    """Peak memory of building a pack, in a process that has done nothing else."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         megabytes = pool.submit(_build_alone, source, size, out).result()
     return "memory not measured" if megabytes is None else f"{megabytes:,.0f} MB of memory at most"
@@ -124,10 +124,10 @@ def bench_pack(
     """Time `build_pack` on one core and the decoding of the same files, print and return the rows.
 
     The reference decodes into memory and writes nothing, so a pack, which is hashed and put on the
-    disk, cannot reach it.
+    disk, cannot be as fast.
 
-    The arguments are options of ``tools/bench.py``; of `count` synthetic frames at most 64 differ,
-    and they are written as pictures and as videos.
+    The arguments are options of ``tools/bench.py``; at most 64 of `count` synthetic frames are
+    distinct; they are written as images and as videos.
 
     Raises:
         InputError: the folder holds no image or one that is unusable.

@@ -32,7 +32,7 @@ from benchmark.training.train import assemble
 
 REFERENCE = "mae"
 SHOWN = 6
-"""Columns on the screen; the others say what they were measured on."""
+"""Columns on the screen; the others say under which conditions."""
 
 
 def peak_allocation(work: Callable[[], object], device: torch.device) -> int:
@@ -78,11 +78,11 @@ class TimedStep:
     """Training steps of one method on one batch, timed.
 
     Args:
-        config: one part per step, so that all methods hold the whole batch at once.
-        trial: how many steps a timing has, and by which clock.
+        config: one part per step, so that all methods hold the complete batch at once.
+        trial: steps per timing, and the clock.
 
     Attributes:
-        times: of each timing, seconds per step.
+        times: seconds per step of each timing.
         peak: memory of a step in MiB, once warmed up.
     """
 
@@ -94,7 +94,7 @@ class TimedStep:
         self.method = parts.method.to(device()).train()
         self.optimizer = parts.optimizer
         self.optimizer.initialize_count_status(self.method, 0, 1)
-        # Somewhere in the middle of a run: schedules have begun, nothing is frozen for a start.
+        # In the middle of a run: past warm-up and initially frozen layers.
         self.progress = Progress(config.seed, config.epochs // 2, config.epochs, 1, 2)
         self.batch = first_batch(parts)
         self.times: list[float] = []
@@ -104,8 +104,8 @@ class TimedStep:
     def __call__(self) -> None:
         """Take the steps of a timing, and note the time of one.
 
-        As in training, the host may be ahead of a GPU: it waits before the first and after the last
-        step only.
+        As in training, the host may run ahead of a GPU: it waits only before the first and after
+        the last step.
         """
         synchronise()
         start = self.clock()
@@ -131,7 +131,7 @@ class TimedStep:
         self.method.after_step(self.progress)
 
     def _tensors(self) -> Iterator[Tensor]:
-        """What a step finds: parameters, buffers, gradients, moments and the batch."""
+        """Tensors held before a step: parameters, buffers, gradients, moments and the batch."""
         parameters = list(self.method.parameters())
         yield from parameters
         yield from (parameter.grad for parameter in parameters if parameter.grad is not None)
@@ -166,13 +166,13 @@ def bench_pretrain(
     """Time the training step of methods in turn with MAE's.
 
     Every repeat is ``trial.steps`` steps of MAE and as many of the method, one after the other, so
-    that a machine that is slowed down by others slows both. Times are medians, and so is the ratio:
-    of those of the pairs, which drift less than the times do.
+    that other load on the machine slows both. Times are medians, and so is the ratio: that of the
+    pairs, whose ratios drift less than the times do.
 
     Args:
         trial: sizes and numbers; its frames are one batch.
-        mae_options: settings of the MAE that is compared with, ``method.masking.ratio=0.5`` for
-            one that sees as many patches as VasoMIM.
+        mae_options: settings of the reference MAE, such as ``method.masking.ratio=0.5`` to mask as
+            many patches as VasoMIM.
 
     Raises:
         InputError: there is no such method.

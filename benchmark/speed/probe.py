@@ -1,4 +1,4 @@
-"""The cost of the probe of a pre-training, in steps of the same training."""
+"""The cost of the probe during pre-training, compared with that of training steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bench_probe(methods: Sequence[str], trial: StepTiming) -> list[dict[str, str
 
     ``first_probe_s`` includes reading the frames, later ones do not. ``equivalent_frames`` is the
     number of frames that are trained on in the time of a probe, and ``percent_of_run`` its share of
-    a run with the interval that is chosen for this scale.
+    a run at the interval chosen for this scale.
 
     Args:
         methods: folders of ``configs/``.

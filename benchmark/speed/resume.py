@@ -1,4 +1,4 @@
-"""Seconds from a resume in the middle of a long run to its first step, against a new run's."""
+"""Seconds from resuming in the middle of a long run to its first step, against a new run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BATCH = 64
 
 
 def write_noise_pack(folder: Path, count: int) -> Path:
-    """A pack with as long an index as it may be, whose frames are small and hold noise."""
+    """A pack with a long index, whose frames are small and hold noise."""
     folder.mkdir(parents=True)
     noise = numpy_generator("bench resume").integers(0, 256, (count, _SIDE**2), dtype=np.uint8)
     noise.tofile(folder / FRAMES)
@@ -58,7 +58,7 @@ def write_noise_pack(folder: Path, count: int) -> Path:
 
 
 def write_middle(config: Config, folder: Path, epoch: int) -> None:
-    """The checkpoint of a run after so many epochs, as if it had trained until then."""
+    """Write the checkpoint of a run after `epoch` epochs, as if it had trained until then."""
     parts = assemble(config)
     method = parts.method.to(device()).train()
     steps = len(parts.loader)
@@ -80,7 +80,7 @@ def take_first_step(config: Config, folder: Path) -> int:
     """Open the data, build the method, resume after the newest checkpoint, if any, and step.
 
     Returns:
-        The number of the step, from 0 over the whole run.
+        The number of the step, from 0 over the complete run.
     """
     parts = assemble(config)
     run = make_run(parts, folder, "resume")
@@ -91,7 +91,7 @@ def take_first_step(config: Config, folder: Path) -> int:
 
 
 def long_config(pack: Path, epochs: int, scale: str) -> Config:
-    """MAE on a pack, for so many epochs."""
+    """MAE on a pack, for `epochs` epochs."""
     config = load_config(CONFIGS / "mae" / "pretrain.py", scale)
     config.packs = [str(pack)]
     config.update(epochs=epochs, batch_size=_BATCH, micro_batch=None, num_workers=0, anatomy=False)

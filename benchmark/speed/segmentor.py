@@ -18,7 +18,7 @@ from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 
 
 def layer_by_layer(network: UNeXt, images: Tensor) -> Tensor:
-    """UNeXt as its authors wrote it: batch norms, pooling, rolled shifts and doubling apart.
+    """UNeXt as its authors wrote it: separate batch norms, pooling, rolled shifts and upsampling.
 
     Args:
         network: in evaluation mode.
@@ -72,16 +72,16 @@ def bench_segmentor(
     repeats: int = 11,
     out: str | os.PathLike[str] | None = None,
 ) -> list[TimingRow]:
-    """Time what VasoMIM asks of its segmentor: S(I), and S(I′) with the gradient in I′.
+    """Time what VasoMIM needs of its segmentor: S(I), and S(I′) with the gradient w.r.t. I′.
 
     Agreement is the share of the pixels of a frame that are on the same side of the threshold, and
     of those with the same gradient to 1e-3. Where rounding decides between two maxima, the gradient
-    goes another way for all pixels that they saw.
+    differs for all pixels in their receptive fields.
 
     The arguments are options of ``tools/bench.py``; with one thread, processor time counts.
 
     Raises:
-        InputError: the view is no multiple of 32.
+        InputError: the view is not a multiple of 32.
     """
     if view % 32:
         raise InputError(f"--view {view}: UNeXt needs a multiple of 32")

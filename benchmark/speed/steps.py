@@ -37,7 +37,7 @@ class StepTiming:
     repeats: int  # timings per side, of which the medians are reported
     frames: int = 64  # frames to load from
     size: int = 256  # height and width of the frames in pixels
-    steps: int = 1  # steps of one timing, after which alone a GPU is waited for
+    steps: int = 1  # steps of one timing; a GPU is waited for only after them
     threads: int = 0  # CPU threads; 0 leaves torch's choice
     # CSV file or folder, see `benchmark.speed.timing.csv_file`; None: none is written.
     out: str | os.PathLike[str] | None = None
@@ -55,7 +55,7 @@ class StepTiming:
         return folder
 
     def config(self, method: str, work: Path, pack: Path, options: Sequence[str] = ()) -> Config:
-        """The recipe of a method, with its whole batch in one part, on the frames of a pack."""
+        """The recipe of a method, with its complete batch in one part, on the frames of a pack."""
         config = load_config(self.configs / method / "pretrain.py", self.scale)
         fill_paths(config, work)
         interval = config.log_interval
@@ -77,7 +77,7 @@ class StepTiming:
 
     @property
     def by_processor_time(self) -> bool:
-        """Steps of a single thread are, which others on the machine do not change."""
+        """Whether processor time is measured, which other load does not change: on one thread."""
         return torch.get_num_threads() == 1 and not uses_gpu()
 
     def compare(
@@ -91,7 +91,7 @@ class StepTiming:
         """Time two sides in turn, in processor time if one process does everything.
 
         Args:
-            agreement: looks in the end at how far both agree, see `timing.compare`.
+            agreement: measures in the end how far both agree, see `timing.compare`.
         """
         ours, theirs = sides
         threads, workers = torch.get_num_threads(), config.num_workers
@@ -127,9 +127,9 @@ def equal_weights(one: nn.Module, two: nn.Module) -> np.ndarray:
 def bench_step(method: str, trial: StepTiming) -> list[TimingRow]:
     """Time training steps in turn, print and return the rows.
 
-    The first row compares the harness with a bare loop, both on one batch at hand; both start from
+    The first row compares the harness with a bare loop, both on one loaded batch; both start from
     the same weights and take the same steps, and the row says how many of the values agree in the
-    end. The second compares the harness that loads its batches with the harness that does not.
+    end. The second compares the harness with loading its batches and without.
 
     Raises:
         InputError: no such method, or options that do not fit.

@@ -38,12 +38,11 @@ def time_in_turn(
 ) -> tuple[float, float, Ours, Reference]:
     """Median seconds of both sides and their last results.
 
-    The two alternate within every repeat, so that a machine that is slowed down by others slows
-    both.
+    The two alternate within every repeat, so that other load on the machine slows both.
 
     Args:
-        processor_time: count what this process has of the CPU, which others do not change; only
-            for work of a single thread that waits for nothing.
+        processor_time: count the CPU time of this process, which others do not change; only for
+            single-threaded work that waits for nothing.
     """
     clock = time.process_time if processor_time else time.perf_counter
     times: tuple[list[float], list[float]] = ([], [])
@@ -75,11 +74,11 @@ def compare(
         what: the work, with its size and the cores it had.
         reference: what it is compared with, with versions.
         count: items a call goes through.
-        agreement: of their last results, the share of equal values of each item, in [0, 1]; None
-            where the two draw other random numbers.
+        agreement: the share of equal values of each item in their last results, in [0, 1]; None
+            where the two draw different random numbers.
         precision: number format of the work.
         device: where it was done; None for the CPU of this machine.
-        copies: times that ours goes through the items in a call.
+        copies: how often ours goes through the items in a call.
     """
     for side in sides:
         side()
@@ -106,7 +105,7 @@ def command_line() -> str:
 
 
 def machine() -> str:
-    """Model of the processor, as far as the system tells."""
+    """Model of the processor, as far as it is known."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

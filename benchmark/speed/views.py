@@ -27,11 +27,11 @@ _SCALE, _RATIO = (0.2, 1.0), (3 / 4, 4 / 3)
 
 
 class PngPairs(Dataset):
-    """The usual way: both files of a pair are decoded, cut alike, resized and mirrored with PIL.
+    """The usual way: both files of a pair are decoded, cropped alike, resized and flipped with PIL.
 
     Args:
         folder: of `write_png_pairs`.
-        size: side of the views; None gives the whole pictures as tensors.
+        size: side of the views; None gives the complete images as tensors.
     """
 
     def __init__(self, folder: Path, size: int | None) -> None:
@@ -62,7 +62,7 @@ def random_view(frame: Image.Image, mask: Image.Image, size: int) -> tuple[Tenso
 def cut_pair(
     frame: Image.Image, mask: Image.Image, box: tuple[int, int, int, int], flip: bool, size: int
 ) -> tuple[Tensor, Tensor]:
-    """Both pictures inside a box (top, left, height, width), mirrored if `flip`."""
+    """Both images cropped to a box (top, left, height, width), flipped if `flip`."""
     bicubic, nearest = InterpolationMode.BICUBIC, InterpolationMode.NEAREST
     frame = transforms.resized_crop(frame, *box, [size, size], bicubic)
     mask = transforms.resized_crop(mask, *box, [size, size], nearest)
@@ -75,7 +75,7 @@ def cut_pair(
 def agreement(maker: SingleView, batch: dict[str, Tensor], pairs: PngPairs) -> np.ndarray:
     """Share of equal pixels of each view and its mask, where the reference gets our boxes.
 
-    Grey values count as equal within one level: PIL and torch round differently.
+    Intensities count as equal within one level: PIL and torch round differently.
     """
     crop: Crop = maker.draw(batch)
     views = maker.crop_views(batch, crop)
@@ -105,8 +105,8 @@ def bench_views(
     Each side goes through the same frames with their masks.
 
     Args:
-        part: ``"loader"`` for reading alone, and reading with views; ``"views"`` for views of what
-            has been read already.
+        part: ``"loader"`` for reading alone, and reading with views; ``"views"`` for views of
+            frames that have been read.
         count, size, view, batch, repeats, out: as the options of ``tools/bench.py``.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What a board costs on how many GPUs, by arithmetic: no GPU, no torch, nothing is run."""
+"""What a board costs on n GPUs, by arithmetic alone: no GPU, no torch, nothing is run."""

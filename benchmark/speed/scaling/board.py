@@ -1,4 +1,4 @@
-"""A board on n GPUs: all of its pre-trainings and cells together, and what a corpus asks for."""
+"""A board on n GPUs: all of its pre-trainings and cells together, and the needs of a corpus."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class BoardTime:
     Attributes:
         in_turn: of the pre-trainings, one after another on all GPUs.
         side_by_side: of the pre-trainings, each on the GPUs of one node.
-        exposed: share of `in_turn` that is spent in all-reduces that nothing hides, in [0, 1].
-        waiting: share of `in_turn` that is spent waiting for data, in [0, 1].
+        exposed: share of `in_turn` spent in all-reduces that no computation hides, in [0, 1].
+        waiting: share of `in_turn` spent waiting for data, in [0, 1].
         cells: of the fine-tunings, each on one GPU.
     """
 
@@ -54,7 +54,7 @@ def time_board(
         epochs: of every pre-training; None: those of the recipes.
 
     Raises:
-        InputError: a batch is more than the frames, or does not divide among the GPUs.
+        InputError: a batch exceeds the frames, or does not divide among the GPUs.
     """
     node = replace(cluster, gpus=cluster.node_gpus)
     lengths = [training.epochs if epochs is None else epochs for training in trainings]
@@ -77,7 +77,7 @@ def time_board(
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a pack of so many frames takes; bytes and seconds."""
+    """What a pack of `frames` frames takes; bytes and seconds."""
 
     frames: int
     inputs: Inputs
@@ -99,7 +99,7 @@ class Corpus:
 
     @property
     def packing_memory(self) -> float:
-        """Bytes that the process needs which builds the pack."""
+        """Bytes that the process that builds the pack needs."""
         return self.frames * self.inputs.packing_memory
 
     @property
@@ -117,5 +117,5 @@ class Corpus:
 
     @property
     def shards(self) -> int:
-        """Objects that it is cut into."""
+        """Objects that it is split into."""
         return math.ceil(self.pack / self.inputs.shard)

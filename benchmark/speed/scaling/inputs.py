@@ -39,14 +39,14 @@ class Inputs:
     run_epochs: float
     run_frames: float
     peak: float  # FLOP/s of its card
-    faster: float  # FLOP/s that a faster card keeps up
+    faster: float  # FLOP/s that a faster card sustains
     bucket: float  # bytes of gradients that DDP reduces at once
     requests: float  # reads per second and prefix of an object store
     workers: float  # loader processes of a GPU
     side: float  # of a frame in pixels
     index: float  # bytes per row
     packing_memory: float  # bytes per frame
-    backward: float  # cost of a backward pass in forward passes
+    backward: float  # cost of a backward pass, in forward passes
     node_gpus: float
     # Bytes per second: of a card in a node, of a node, to a card, of a node's disks, to a node.
     nvlink: float
@@ -105,7 +105,7 @@ def _input(row: dict[str, str], benchmarks: Path) -> Input:
 
 
 def _measured(file: Path, what: str, column: str) -> float:
-    """A number of the row of a committed measurement that is about `what`."""
+    """A number from the row about `what` in a committed measurement."""
     found = [row for row in _read(file) if row.get("what") == what]
     if len(found) != 1:
         raise InputError(f"{file}: {len(found)} rows are about {what!r}, not one")

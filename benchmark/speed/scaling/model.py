@@ -9,7 +9,7 @@ while the backward pass of the last part still runs::
     all-reduce = 2 (g − 1) / g × bytes / NVLink + 2 (m − 1) / m × bytes / network
     exposed = max(all-reduce of the last bucket, all-reduce − backward pass of the last part)
 
-on m nodes of g GPUs. Not in it: latency, stragglers, synchronised batch norms, kernel launches,
+on m nodes of g GPUs. Not modelled: latency, stragglers, synchronised batch norms, kernel launches,
 checkpoints, the optimiser's step and what compiling gains; the published rate contains what they
 cost at its own size.
 """
@@ -32,7 +32,7 @@ class Cluster:
 
     Attributes:
         gpus: their number.
-        sustained: FLOP/s that each keeps up in training.
+        sustained: FLOP/s that each sustains in training.
         inputs: bandwidths and sizes.
     """
 
@@ -54,7 +54,7 @@ class Cluster:
         return self.sustained / (flops * (1 + self.inputs.backward))
 
     def data_rate(self, frames: float) -> float:
-        """Frames per second that reach one GPU, of a corpus of so many frames."""
+        """Frames per second that reach one GPU from a corpus of `frames` frames."""
         given = self.inputs
         rates = [given.workers * given.loader, given.pcie / given.frame_bytes]
         if frames * given.frame_bytes > given.node_memory:
@@ -62,7 +62,7 @@ class Cluster:
         return min(rates)
 
     def allreduce_seconds(self, size: float) -> float:
-        """Seconds for the sum of so many bytes: rings within the nodes, then among them."""
+        """Seconds to all-reduce `size` bytes: rings within the nodes, then among them."""
         g, m = self.node_gpus, self.nodes
         inside = 2 * (g - 1) / g * size / self.inputs.nvlink
         return inside + 2 * (m - 1) / m * size / self.inputs.network
@@ -89,7 +89,7 @@ class Step:
 
 
 def step_of(training: Training, cluster: Cluster, frames: float) -> Step:
-    """One step of a pre-training on a corpus of so many frames.
+    """One step of a pre-training on a corpus of `frames` frames.
 
     Raises:
         InputError: its batch does not divide among the GPUs.
@@ -118,7 +118,7 @@ def run_hours(training: Training, cluster: Cluster, frames: int, epochs: int) ->
     """Hours of a pre-training; the last, incomplete batch of an epoch is dropped.
 
     Raises:
-        InputError: a batch is more than the frames, or does not divide among the GPUs.
+        InputError: a batch exceeds the frames, or does not divide among the GPUs.
     """
     if training.batch > frames:
         raise InputError(f"{training.method}: its batch of {training.batch} exceeds {frames}")
@@ -127,7 +127,7 @@ def run_hours(training: Training, cluster: Cluster, frames: int, epochs: int) ->
 
 
 def makespan(durations: Iterable[float], machines: int) -> float:
-    """When the last job ends: the longest first, each on the machine that is free first."""
+    """When the last job ends: the longest starts first, each on the first free machine."""
     free = [0.0] * machines
     for duration in sorted(durations, reverse=True):
         heapq.heapreplace(free, free[0] + duration)

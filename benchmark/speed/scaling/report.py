@@ -33,7 +33,7 @@ _DAY = 24.0
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and what the answers start from.
+    """The sizes asked for, and the inputs of the model.
 
     Attributes:
         gpus: numbers of GPUs.
@@ -52,7 +52,7 @@ class Question:
     cells: tuple[Cells, ...]
 
     def cluster(self, gpus: int, sustained: float | None = None) -> Cluster:
-        """So many GPUs of the first rate, or of the given one."""
+        """`gpus` GPUs of the first rate, or of the given one."""
         return Cluster(gpus, sustained or self.sustained[0], self.inputs)
 
 
@@ -71,8 +71,8 @@ def bench_scaling(
         gpus: numbers of GPUs.
         frames: sizes of corpora.
         epochs: of every pre-training; the recipes' own are printed as well.
-        tflops: 10¹² FLOP/s that a GPU keeps up in training; None: what VasoMIM's published run did,
-            and the faster card of the inputs.
+        tflops: 10¹² FLOP/s that a GPU sustains in training; None: those of VasoMIM's published run
+            and of the faster card of the inputs.
         write: document in which the tables are written between two lines, see `START`.
         out: CSV file, or a folder for it, with every method's step; None for no file.
         configs: folder of all configs; measurements are read from ``../docs/benchmarks``.

@@ -24,8 +24,8 @@ class Training(NamedTuple):
     title: str
     flops: float  # of the forward pass of a step, per frame
     gradient: float  # bytes that an all-reduce adds up
-    batch: int  # frames of a step, of all GPUs together
-    micro_batch: int | None  # frames of one forward pass of a GPU; None: its whole share
+    batch: int  # frames per step, over all GPUs
+    micro_batch: int | None  # frames of one forward pass of a GPU; None: all of its share
     epochs: int
 
 

@@ -69,7 +69,7 @@ def test_a_gradient_that_should_be_zero_is_seen(monkeypatch):
     monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["mae"])
     monkeypatch.setattr(agreement, "small_trial", lambda *_: None)
     found = {finding.what: finding for finding in first_steps(reduced=True)}
-    gradient = found["mae: gradient, of the largest one"]
+    gradient = found["mae: gradient, relative to the largest"]
     assert (gradient.value, gradient.reached) == (1.0, False)
 
 
@@ -87,7 +87,7 @@ def test_a_gradient_that_is_off_by_a_hundredth_misses_the_goal(monkeypatch, fact
     monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["mae"])
     found = {finding.what: finding for finding in first_steps(reduced=True)}
     assert found["mae: loss, relative"].reached
-    assert found["mae: gradient, of the largest one"].reached is (factor == 1.0)
+    assert found["mae: gradient, relative to the largest"].reached is (factor == 1.0)
 
 
 @pytest.fixture
