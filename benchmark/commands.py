@@ -28,7 +28,7 @@ CALLED = "ANGIO_SSL"
 their messages name commands as the user knows them."""
 
 PROGRAM = "ANGIO_SSL_PROGRAM"
-"""Set by a script that stands for a tool: what the user has called, for the usage of the tool."""
+"""Set by a script that wraps a tool: what the user has called, for the usage of the tool."""
 
 # Scripts that take the arguments of another tool.
 _COMPLETED_AS = {"dist_train.sh": "train.py", "slurm_train.sh": "train.py"}
@@ -36,7 +36,7 @@ _TOOL = re.compile(r"\btools/(\w+)\.(?:py|sh)\b")
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses wrong options in one line, as other wrong input is refused, without the usage."""
+    """Reports wrong options in one line, like other wrong input, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, visible(f"error: {message}; `{self.prog} --help` lists the options") + "\n")
@@ -71,7 +71,7 @@ def summary(file: Path) -> str:
 
 
 def main() -> None:
-    """Run the subcommand that the command line names; exits as its tool does, 2 without one."""
+    """Run the subcommand of the command line; exits with the code of its tool, 2 without one."""
     commands = list_commands()
     if ASKED in os.environ:
         _complete(commands)

@@ -22,7 +22,7 @@ the command line that is the program."""
 
 Completer = Callable[..., Iterable[str]]
 
-# Most folders that are listed for one Tab, and how deep below the typed one.
+# Limits for one Tab: listed folders, and their depth below the typed one.
 _MOST_FOLDERS, _DEEPEST = 1000, 6
 
 
@@ -144,7 +144,7 @@ def sources(**_: object) -> Iterable[str]:
 
 
 class FoldersWith:
-    """Folders that hold a certain file, wherever below the typed one; else its subfolders."""
+    """Folders that hold a certain file, anywhere below the typed one; else its subfolders."""
 
     def __init__(self, *files: str) -> None:
         self.files = files

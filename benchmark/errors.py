@@ -13,10 +13,10 @@ from benchmark.text import visible
 class InputError(ValueError):
     """Something the user gave cannot be used.
 
-    The message is a single line that names the file, folder or key at fault and says what would
-    mend it. Command lines print it as ``error: …`` and exit with code 2; anything else that
-    escapes is a defect and keeps its traceback. It quotes names and values of files that nobody
-    vouches for, so what a screen would obey or hide is escaped (`visible`).
+    The message is a single line that names the file, folder or key at fault and says how to fix
+    it. Command lines print it as ``error: …`` and exit with code 2; anything else that
+    escapes is a defect and keeps its traceback. It quotes names and values of untrusted
+    files, so control and invisible characters are escaped (`visible`).
     """
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ _REMEDIES = {
     errno.ENOMEM: "out of memory; use smaller batches or fewer workers",
     errno.EIO: "the drive reports an input/output error; check the disk or its mount",
 }
-if os.name != "nt":  # which knows neither quotas nor network file handles that expire
+if os.name != "nt":  # which has neither quotas nor network file handles that expire
     _REMEDIES |= {
         errno.EDQUOT: "your disk quota is used up; free some space or choose another folder, then "
         "run the same command again",
@@ -78,9 +78,9 @@ def explain_os_error(error: OSError) -> str:
     """One line for an `OSError`: the path, what the system refused, and a remedy."""
     path = error.filename2 if error.filename2 is not None else error.filename
     text = str(error).strip() or type(error).__name__
-    # That of a loader process ends in what it was about, after its whole traceback.
+    # The text of a loader process ends with its error, after a complete traceback.
     reason = _REMEDIES.get(error.errno) or error.strerror or text.splitlines()[-1]
     if path is None or isinstance(path, int):
         return reason
-    # The path may hold a line break or bytes that are no text.
+    # The path may hold a line break or bytes that are not text.
     return f"{visible(os.fsdecode(path))}: {reason}"

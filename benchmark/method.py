@@ -41,7 +41,7 @@ class Method(BaseModel):
         cross_sample: whether the loss compares the samples of a batch with each other. Such a loss
             is not the mean of the losses of parts of the batch: it needs `micro_batch=None`, and
             has to gather what it compares from all processes.
-        encoder_name: where the network lies that is trained to be the encoder.
+        encoder_name: name of the module that is trained to be the encoder.
         observed: what `observe` was given in this step.
     """
 
@@ -76,7 +76,7 @@ class Method(BaseModel):
         """Allocate per-frame state; called once before training.
 
         Args:
-            num_frames: the indices of batches are below it; for a subset of packs the number of
+            num_frames: frame indices in batches are below it; for a subset of packs, the number of
                 frames of the complete packs.
         """
 

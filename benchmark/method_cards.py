@@ -23,7 +23,7 @@ ANALYSIS = "analysis-"
 
 # Either makes a folder of `configs/` a method; the card of the second overrides that of the first.
 _RECIPES = ("pretrain.py", "encoder.py")
-# Keys of a card; those it may leave out.
+# Required keys of a card; optional ones.
 _PRINTED = ("title", "family", "paper", "pretraining")
 _LINKS = ("paper_url", "code", "licence")
 
@@ -70,7 +70,7 @@ def _sources_of(method: str, configs: Path) -> list[Path]:
     if method.startswith(ANALYSIS):
         path = pretraining_config(method, configs)
         names = [ANALYSIS + file.stem for file in list_folder(path.parent, "[!_]*.py")]
-        if method not in names:  # rather than whether there is such a file: a name is no path
+        if method not in names:  # rather than whether there is such a file: a name is not a path
             raise InputError(
                 f"{method}: no such config in {path.parent}{did_you_mean(method, names)}"
             )
@@ -167,7 +167,7 @@ def card_of_encoder(folder: Path) -> MethodCard:
 def read_method_cards(configs: Path = CONFIGS) -> list[MethodCard]:
     """The cards of all methods, in the order of their ids.
 
-    Recipes of the current folder without any card are of another project.
+    Recipes in the current folder without any card belong to another project.
     """
     names = sorted(
         folder.name
@@ -198,7 +198,7 @@ def first_line(path: Path) -> str:
 
 
 def parse_config(path: Path) -> ast.Module:
-    """The syntax tree of a config file, or an `InputError` if it is no Python."""
+    """The syntax tree of a config file, or an `InputError` if it is not Python."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:

@@ -72,8 +72,8 @@ class MethodCosts(NamedTuple):
     step_flops: int | None = None
     # The same by the papers' rules: no attention products, 8 for each value of a LayerNorm.
     layer_flops: int | None = None
-    # `layer_flops` with 75 % of the patches masked, as both papers count whatever they train with;
-    # of methods with their maskings, random and anatomy-guided.
+    # `layer_flops` with 75 % of the patches masked, as both papers count at any ratio; only for
+    # methods with their maskings, random and anatomy-guided.
     papers_flops: int | None = None
     measured: tuple[MeasuredSpeed, ...] = ()  # most comparable first
 
@@ -83,7 +83,7 @@ _COUNTED = MethodCosts._fields[:-1]
 
 @dataclass(frozen=True)
 class _Table:
-    """A CSV file whose rows are turned into something; a foreign file is an `InputError`."""
+    """A CSV file whose rows are parsed by the caller; any other file is an `InputError`."""
 
     path: Path
     what: str

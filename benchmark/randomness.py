@@ -47,12 +47,12 @@ def hash_bits(key: int | Sequence[int], index: Tensor, count: int) -> Tensor:
     """64 hashed bits for every (sample, position).
 
     Args:
-        key: what the numbers are for, from `stream_key`; K of several keys, hashed together.
+        key: what the numbers are for, from `stream_key`; or K keys, hashed together.
         index: int64 tensor of shape B, the identity of each sample.
         count: how many numbers each sample needs.
 
     Returns:
-        int64 tensor of shape B×count on the device of `index`; K·B×count of several keys, all
+        int64 tensor of shape B×count on the device of `index`; K·B×count for K keys, all
         samples of the first key, then of the second, and so on.
     """
     samples = index.to(torch.int64) * _signed(_GOLDEN)

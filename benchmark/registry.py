@@ -104,7 +104,7 @@ def build(spec: Any, **defaults: Any) -> Any:
     """Build ``dict(type=Class, **arguments)``; anything that is not such a dict is returned as is.
 
     `defaults` are arguments known to the caller only (for instance the width of the encoder a
-    decoder belongs to); what the config says wins.
+    decoder belongs to); the config takes precedence.
 
     Raises:
         InputError: the dict has no `type`, no such name is registered, or the class does not take

@@ -33,7 +33,7 @@ class Schema(BaseModel):
         schema_version: version_type(1) = Field(1, alias="schema")
 
     Attributes:
-        remedy: how to mend a file that does not fit, appended to every error.
+        remedy: how to fix a file that does not fit, appended to every error.
         later: keys that were added to a version, so that complete files may lack them.
     """
 
@@ -173,7 +173,7 @@ LISTS_AS_TUPLES = BeforeValidator(_list_to_tuple)
 
 TaskKind = Literal["segmentation", "detection", "denoising"]
 TASK_KINDS: tuple[str, ...] = get_args(TaskKind)
-#: What a record may be of: a task, or the analysis of an encoder's patch features.
+#: What a record may be about: a task, or the analysis of an encoder's patch features.
 ResultKind = Literal[TaskKind, "representation"]
 Text = text_type(1_000)
 #: Larger integers are not exact in every reader of JSON.

@@ -24,7 +24,7 @@ class Range:
     # The ends, which are included.
     least: float = -math.inf
     most: float = math.inf
-    above: float = -math.inf  # an end that is not
+    above: float = -math.inf  # an excluded end
 
     def __contains__(self, value: float) -> bool:
         inside = self.least <= value <= self.most and -math.inf < value < math.inf
@@ -68,7 +68,7 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value may stand where a hint is.
 
     An integer may stand for a number, a list for a tuple, a dictionary for what is built from it.
-    True and False are no numbers.
+    True and False are not numbers.
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:

@@ -33,7 +33,7 @@ class EncoderCard(Schema):
     mean: NonEmpty[float]
     std: NonEmpty[float]
     fingerprint: str  # short hash of the features, see `Features.fingerprint`
-    # Those of a fixed image, see `Features.texts`; None where they were not finite.
+    # Features of a fixed image, see `Features.texts`; None where they were not finite.
     features: NonEmpty[str] | None
     weights_sha256: str  # hash of the safetensors file
     # Method, run and pre-training dataset the weights come from.

@@ -60,7 +60,7 @@ class TensorSelection:
     # Tensors of the network under our names. Those without a rule are kept under a marked name, so
     # that they are reported as not fitting.
     tensors: Tensors
-    # Arguments of the network that the file tells beyond the shapes of its tensors.
+    # Arguments of the network that the file gives beyond the shapes of its tensors.
     arguments: dict[str, Any]
     skipped: dict[str, int]  # name prefix → number of values that are not weights of the network
 

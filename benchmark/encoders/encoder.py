@@ -120,8 +120,8 @@ def load_encoder(folder: str | Path | EncoderCard, **overrides: Any) -> tuple[En
     """Build an exported encoder and load its weights strictly.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`. Of a card alone the encoder is built
-            with initial weights, for those of a fine-tuned model.
+        folder: holds `encoder.safetensors` and `encoder.json`. A card alone gives an encoder with
+            initial weights, into which those of a fine-tuned model are loaded.
         overrides: constructor arguments that do not affect the weights (`drop_path`,
             `learned_pos_embed`); each architecture declares its own.
 

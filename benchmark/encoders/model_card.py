@@ -37,7 +37,7 @@ _LICENCE = """\
 were trained on ({pretraining}): public angiography datasets come with terms of their own, some of
 which exclude commercial use. Read them before you publish or use the weights."""
 
-_FOREIGN = " They were converted from those of {source}, whose terms hold for them."
+_FOREIGN = " They were converted from those of {source}, whose terms apply to them."
 
 _USE = """\
 Made for research on X-ray angiography: for fine-tuning and as a baseline. It is not a medical
@@ -234,7 +234,7 @@ def model_card(
     run = read_object(source / "run.json") if (source / "run.json").is_file() else {}
     channels, side = card.arguments.get("in_channels", 3), card.arguments["img_size"]
     family = f"{method.family}, {method.paper}" if method.paper != "—" else method.family
-    choice = f"These weights are given under {licence}." if licence else "Not decided yet."
+    choice = f"These weights are released under {licence}." if licence else "Not decided yet."
     if "source" in card.provenance:
         choice += _FOREIGN.format(source=card.provenance["source"])
     numbers = {key: [round(value, 4) for value in getattr(card, key)] for key in ("mean", "std")}

@@ -1,7 +1,7 @@
 """Networks as ONNX files, compared with ONNX Runtime before they are kept.
 
 A file holds weights and normalisation: its input ``frames`` is uint8 B×1×H×W, intensities 0 … 255,
-of one size and in batches of any number.
+of one size, in batches of any number.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from benchmark.nn.backbones.base import Encoder, patch_map
 OPSET = 18
 """Version of ONNX's operators; ONNX Runtime has them from 1.14 on."""
 TOLERANCE = 1e-4
-"""Of the largest value of an output: the same arithmetic in another order."""
+"""Relative to the largest value of an output: the same arithmetic in another order."""
 
 _MOST_BYTES = 2_000_000_000  # of a protobuf file, with room for the graph
-_TRACED, _COMPARED = 2, 3  # frames in a batch, so that one that is not dynamic shows
+_TRACED, _COMPARED = 2, 3  # frames in a batch; two sizes, to reveal one that is not dynamic
 
 
 class OnnxReport(NamedTuple):
@@ -94,7 +94,7 @@ def write_onnx(
     expected: Sequence[Tensor],
     about: Mapping[str, Any],
 ) -> OnnxReport:
-    """Write a network as an ONNX file, once ONNX Runtime has found what is expected.
+    """Write a network as an ONNX file, once ONNX Runtime has given the expected outputs.
 
     Args:
         path: the file; replaced if it exists.
@@ -150,7 +150,7 @@ def _convert(
     model = program.model_proto
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         raise InputError("torch cannot write this network as ONNX (for batches of any number)")
-    # Where in the source each operation comes from, with the paths of this machine.
+    # Drop the source location of each operation, which has paths of this machine.
     for node in (*model.graph.node, *(n for f in model.functions for n in f.node)):
         del node.metadata_props[:]
         node.doc_string = ""
@@ -163,7 +163,7 @@ def _convert(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Without the exporter's progress, warnings and log; what it raises passes."""
+    """Hide the exporter's progress, warnings and log, but not its exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -185,7 +185,7 @@ def _compare(data: bytes, frames: Tensor, expected: Sequence[Tensor]) -> tuple[s
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
         found = session.run(None, {"frames": frames.numpy()})
-    except Exception as error:  # its classes derive from no common one
+    except Exception as error:  # its exceptions have no common base class
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"ONNX Runtime cannot run the file ({reason:.200})") from None
     difference = 0.0

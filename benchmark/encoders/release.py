@@ -1,4 +1,4 @@
-"""What is stated of a released encoder."""
+"""The description of a released encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.data.views.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.weight_layouts import WeightLayout
 
-# ViT-B/16. Every release states what tensors do not tell: number of heads, epsilon of the norms.
+# ViT-B/16. Every release states what tensors do not show: number of heads, epsilon of the norms.
 VIT_B: dict[str, Any] = dict(
     img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
 )

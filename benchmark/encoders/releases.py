@@ -41,7 +41,7 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
         ``qkv_bias``: whether the file has such biases; ``num_heads``, from the number of periods.
 
     Raises:
-        InputError: other periods, or a mask that does not hide exactly the keys.
+        InputError: other periods, or a mask that does not cover exactly the keys.
     """
     import torch
 
@@ -65,7 +65,7 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
         if mask is not None:
             part = torch.ones(len(query))
             if not torch.equal(mask.float(), torch.cat([part, 0 * part, part])):
-                raise InputError(f"{name}_mask: does not hide the keys' part, and it alone")
+                raise InputError(f"{name}_mask: does not hide the keys alone")
         tensors[f"{block}q_bias"], tensors[f"{block}v_bias"] = query, value
     return {**found, "qkv_bias": any(name.endswith(".attn.q_bias") for name in tensors)}
 
@@ -73,7 +73,7 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
 def finish_clip(tensors: Tensors) -> dict[str, Any]:
     """Give CLIP's CLS token and positions timm's shapes, 1×tokens×D, in place; all in float32.
 
-    The official file is in half precision but for the norms and embeddings.
+    The official file is in half precision except for the norms and embeddings.
     """
     join_qkv(tensors)
     for name, value in tensors.items():

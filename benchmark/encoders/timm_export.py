@@ -2,7 +2,7 @@
 
 The folder works as ``timm.create_model("local-dir:FOLDER", pretrained=True)``, and as
 ``"hf-hub:USER/NAME"`` once it is uploaded. The weights are those of the export, byte for byte, as
-encoders have timm's names. Only networks that timm can build from a registered name and JSON-able
+encoders use timm's names. Only networks that timm can build from a registered name and JSON-able
 arguments can be written; each is loaded by timm and its features compared before it is kept. For
 images of another size, timm resamples the positions of a ViT with antialiasing, which our
 `VisionTransformer` does only with registers.
@@ -27,7 +27,7 @@ from benchmark.nn.backbones.base import Encoder
 
 WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 WRITTEN = (WEIGHTS, CONFIG, README, TEMPORARY)
-_TOLERANCE = 1e-5  # of the largest feature: the same arithmetic in another order
+_TOLERANCE = 1e-5  # relative to the largest feature: the same arithmetic in another order
 
 Arguments = dict[str, Any]
 

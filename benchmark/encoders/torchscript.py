@@ -1,4 +1,4 @@
-"""The tensors of a TorchScript archive, as CLIP's official files are, without running its code.
+"""The tensors of a TorchScript archive, such as CLIP's official files, without running its code.
 
 An archive is a zip file: ``NAME/data.pkl`` pickles the module as nested attributes, whose tensors
 lie in ``NAME/data/``. Its classes are programs in ``NAME/code/``, which are not looked at here.
@@ -84,7 +84,7 @@ def read_torchscript(path: Path) -> dict[str, Any]:
     """Parameters and buffers of the module in a TorchScript archive, nested as its submodules.
 
     Raises:
-        InputError: the archive is damaged, or holds other objects than tensors and plain values.
+        InputError: the archive is damaged, or holds objects other than tensors and plain values.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -94,7 +94,7 @@ def read_torchscript(path: Path) -> dict[str, Any]:
             reader = _Reader(archive.read(index), lambda key: archive.read(f"{folder}/{key}"))
             content = reader.load()
     except Exception as error:
-        # Of a damaged pickle or archive, any instruction and any number may be wrong.
+        # In a damaged pickle or archive, any instruction and any number may be wrong.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: damaged, or no TorchScript archive ({reason})") from None
     if not isinstance(content, _Module):

@@ -151,7 +151,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
 def remove_written(folder: Path, patterns: Iterable[str]) -> None:
     """Remove what matches `patterns` below `folder`, and folders in it that are then empty.
 
-    Nothing else is removed. Of a symbolic link only the link is removed.
+    Nothing else is removed. A symbolic link is removed, but not its target.
     """
     emptied = set()
     for path in [path for pattern in patterns for path in folder.glob(pattern)]:

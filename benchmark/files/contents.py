@@ -41,7 +41,7 @@ _POINTERS = {
 
 
 def pointer_system(text: str) -> PointerSystem | None:
-    """Whose pointer a file is, by the text it begins with; None if it is not a pointer."""
+    """The system whose pointer a file is, by its first text; None if it is not a pointer."""
     return next((system for how, system in _POINTERS.items() if text.startswith(how)), None)
 
 
@@ -72,7 +72,7 @@ def require_file(path: Path) -> None:
 def other_content(path: Path) -> str | None:
     """What a file holds instead of weights, and what to do, in one line.
 
-    To be asked after reading failed: only what is certainly something else is named.
+    Call it after reading failed: only what is certainly something else is named.
 
     Returns:
         None if the file may be weights, damaged or not, or is not there.
@@ -95,10 +95,10 @@ def refuse_other_content(path: Path) -> None:
 
 
 def verify_export(path: Path) -> None:
-    """Compare exported weights with the sha256 in the description of that name beside them.
+    """Compare exported weights with the sha256 in the description of the same name beside them.
 
-    Safetensors has no checksum. Weights of others, without such a description, pass, and so does a
-    file that is not there. 0.2 s for a ViT-B.
+    Safetensors has no checksum. Third-party weights without such a description pass, and so does a
+    missing file. 0.2 s for a ViT-B.
 
     Raises:
         InputError: they differ.

@@ -1,6 +1,6 @@
 """Locks, and folders that are absent or complete.
 
-A lock ends with its holder, a kill included, and says who holds it. There are two kinds:
+A lock ends with its holder, even if that is killed, and names it. There are two kinds:
 
 - `hold` keeps other processes from files for a block. It is a record lock, which forked workers do
   not inherit: they cannot outlive a killed run and block its successor.
@@ -44,7 +44,7 @@ SILENCE = 120.0
 """Seconds without a heartbeat after which a holder on another machine counts as dead."""
 
 OnWait = Callable[[str], None]
-"""Told every half second who holds a lock that is waited for; may raise to give up."""
+"""Called every half second of waiting with the holder of the lock; may raise to give up."""
 
 _MOST_BYTES = 4096
 _POLL = 0.5
@@ -59,7 +59,7 @@ def hold(lock: Path, folder: Path, doing: str) -> Iterator[None]:
     """Hold the file `lock` for the block, and remove it afterwards.
 
     Args:
-        lock: file in a folder that exists; it must not be among what the block removes.
+        lock: file in a folder that exists; the block must not remove it.
         folder: what it stands for, named in the error.
         doing: what its holder does with `folder`, as ``"being trained"``.
 
@@ -103,7 +103,7 @@ def _locked(lock: Path, folder: Path, doing: str) -> Iterator[IO[str]]:
 
 @contextmanager
 def acquire(path: Path, on_wait: OnWait | None = None) -> Iterator[int]:
-    """Hold `path` for the block, after whoever holds it now; yields the file descriptor.
+    """Hold `path` for the block, once it is free; yields the file descriptor.
 
     Meanwhile the file names the process and is touched every `HEARTBEAT` seconds; afterwards it is
     empty.
@@ -177,12 +177,12 @@ def holder_of(path: Path) -> str:
     try:
         with _open_lock(path, write=False) as stream:
             return _describe(_read_holder(stream))
-    except FileNotFoundError:  # not any more
+    except FileNotFoundError:  # released meanwhile
         return _describe(None)
 
 
 def _is_alive(stream: IO[str], locked: bool | None) -> bool:
-    """Whether the heart of a holder beats whom no lock shows."""
+    """Whether a holder whose lock is not visible here still sends heartbeats."""
     holder = _read_holder(stream)
     if holder is None or (locked and holder["host"] == socket.gethostname()):
         return False
@@ -192,7 +192,7 @@ def _is_alive(stream: IO[str], locked: bool | None) -> bool:
 
 def _beat(descriptor: int, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT):
-        # One that is missed, on a network drive that is away, costs nothing.
+        # A heartbeat missed while a network drive is away does no harm.
         with suppress(OSError):
             os.utime(descriptor)
 
@@ -226,7 +226,7 @@ def _lock(
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
-        # Some file systems of clusters are mounted without.
+        # Some file systems of clusters are mounted without locks.
         if error.errno not in UNSUPPORTED:
             raise
         text = "no locks on this file system; use it from one process at a time"
@@ -244,7 +244,7 @@ def _still_named(stream: IO[str], lock: Path) -> bool:
 
 
 def _write_holder(stream: IO[str]) -> None:
-    """Write into a lock that this process holds it from now on."""
+    """Write into a lock file that this process holds it."""
     stream.seek(0)
     stream.truncate(0)
     since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
@@ -287,7 +287,7 @@ def hold_folder(folder: Path, doing: str) -> Iterator[None]:
 def made_folder(folder: Path) -> Iterator[None]:
     """Have a folder for the block.
 
-    What was made of it and of its parents is removed again where nothing was put into it.
+    Those of it and its parents that were created are removed again if they are still empty.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -300,9 +300,9 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 def remove_left(lock: Path, *left: Path) -> None:
-    """Remove the lock of a process that was killed at its very end, and the files it needed so far.
+    """Remove the lock of a process that was killed at its very end, and files it no longer needs.
 
-    Nothing is done where another process holds the lock, or nothing may be removed.
+    Nothing is done if another process holds the lock, or removing is not permitted.
     """
     if any(os.path.lexists(path) for path in (lock, *left)):
         with suppress(InputError, OSError), hold(lock, lock.parent, "being written"):
@@ -346,7 +346,7 @@ def partial_folder(out: Path) -> Path:
 
 
 def make_partial(partial: Path, written: Collection[str], clear: bool = True) -> None:
-    """Make the folder in which another is put together; `clear` removes what a call left there.
+    """Make the folder in which another is put together; `clear` removes what an earlier call left.
 
     Raises:
         InputError: something in the way was not written by us.
@@ -363,7 +363,7 @@ def make_partial(partial: Path, written: Collection[str], clear: bool = True) ->
 
 
 def clear_partial(partial: Path, written: Collection[str]) -> None:
-    """Remove what was written into an unfinished folder, and the folder where nothing else is."""
+    """Remove what was written into an unfinished folder, and the folder if it is empty then."""
     remove_written(partial, written)
     with suppress(OSError):
         partial.rmdir()

@@ -1,7 +1,7 @@
 """mmcv without its compiled operations: those the detectors need come from torchvision.
 
-mmdetection asks mmcv for its extension module ``mmcv._ext``, a build of a quarter of an hour that
-follows every version of torch. The detectors of this benchmark use two operations of it, and
+mmdetection asks mmcv for its extension module ``mmcv._ext``, which takes a quarter of an hour
+to build for every version of torch. The detectors of this benchmark use two operations of it, and
 torchvision has both: non-maximum suppression, supplied here, and RoIAlign, which mmcv takes from
 torchvision by itself when a config says ``use_torchvision=True``.
 """
@@ -29,11 +29,11 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
     Args:
         boxes: N×4, x0, y0, x1, y1.
         scores: N.
-        iou_threshold: a box goes if it overlaps a better one by more than this.
+        iou_threshold: a box is dropped if it overlaps a better one by more than this.
         offset: 0 for exclusive edges (a box is x1 − x0 wide), 1 for inclusive ones.
 
     Returns:
-        int64 indices of the boxes that stay, best first.
+        int64 indices of the boxes that are kept, best first.
     """
     from torchvision import ops
 
@@ -70,7 +70,7 @@ class _Finder(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, origin=__file__) if fullname == EXTENSION else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _Extension(spec.name, "torchvision in the place of mmcv's compiled operations.")
+        return _Extension(spec.name, "torchvision in place of mmcv's compiled operations.")
 
     def exec_module(self, module: ModuleType) -> None:
         module.nms = nms  # type: ignore[attr-defined]

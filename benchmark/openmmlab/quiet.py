@@ -18,10 +18,10 @@ class LibraryState(contextlib.AbstractContextManager):
     """The process-wide state of mmengine, isolated for one user of it.
 
     mmengine looks up the default scope of names, the logger, the message hub and the visualizer in
-    lists of all that were ever made, and takes the newest: a later run in the same process, in a
-    notebook for example, would meet those of an earlier one. Within the context the lists hold what
-    this state made before, at first nothing; afterwards they are as they were outside. It may be
-    entered any number of times, also while it is entered.
+    lists of all instances ever made, and takes the newest: a later run in the same process, in a
+    notebook for example, would get those of an earlier one. Within the context the lists hold only
+    what was made within it before, at first nothing; afterwards they are restored. It may be
+    entered repeatedly, also while it is entered.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class LibraryState(contextlib.AbstractContextManager):
             self._swap()
 
     def _swap(self) -> None:
-        """Swap the instance lists of all managers, of which imports may have added some."""
+        """Swap the instance lists of all managers, including those that imports have added."""
         from mmengine.utils import ManagerMixin
 
         managers: list[type] = [ManagerMixin]
@@ -56,8 +56,8 @@ class LibraryState(contextlib.AbstractContextManager):
 def quiet_libraries() -> Iterator[None]:
     """Silence prints, warnings and INFO logs of the libraries while they are imported and set up.
 
-    Errors keep their way out: exceptions pass, and so does what is logged as an error. What the
-    libraries keep for the process, see `LibraryState`, is as before afterwards.
+    Exceptions pass, and so does what is logged as an error. The process-wide state of the libraries
+    is restored afterwards, see `LibraryState`.
     """
     from mmengine.logging import MMLogger
 
@@ -76,7 +76,7 @@ def quiet_libraries() -> Iterator[None]:
 def import_mmseg() -> None:
     """Import mmsegmentation without mmdetection and mmpretrain, which double its start-up.
 
-    Two of its heads and one of its datasets need them, and are incomplete without; import mmdet
+    Two of its heads and one of its datasets are incomplete without them; import mmdet
     before this if a config names ``MaskFormerHead`` or ``Mask2FormerHead`` of mmseg.
     """
     missing = [name for name in ("mmdet", "mmpretrain") if name not in sys.modules]

@@ -1,10 +1,10 @@
-"""What the dataset id of a record says beside the dataset.
+"""The parts of the dataset id of a record: dataset, labels and kind.
 
 An id is ``<dataset>[<labels>][<kind>]``. Labels, of the training split:
 
 - none: all of them
 - ``-10pct``: 10 % of them
-- ``-5images``: those of five images, which the seed draws
+- ``-5images``: those of five images, drawn with the seed
 
 Kinds:
 
@@ -43,9 +43,9 @@ class DatasetId(NamedTuple):
         dataset: file of ``configs/downstream``.
         kind: how an encoder or a model is evaluated on it.
         label_fraction: share of the training labels, in (0, 1].
-        split: whose patches are analysed, or of `tested`, whose frames are scored.
-        label_count: number of labelled training images; None where `label_fraction` says it.
-        tested: of a transfer, the dataset that the model is scored on.
+        split: the one whose patches are analysed, or that of `tested` whose frames are scored.
+        label_count: number of labelled training images; None where `label_fraction` is used.
+        tested: for a transfer, the dataset that the model is scored on.
     """
 
     dataset: str
@@ -103,7 +103,7 @@ def parse_dataset_id(text: str) -> DatasetId:
 
     Raises:
         InputError: it looks like an id with labels or a kind, but is not written as records have
-            it, or its share is none of (0, 100) %.
+            it, or its share is not in (0, 100) %.
     """
     known = read_dataset_id(text)
     match = _ID.fullmatch(text)
@@ -125,14 +125,14 @@ def parse_dataset_id(text: str) -> DatasetId:
 def labelled_id(
     dataset: str, fraction: float = 1.0, count: int | None = None, kind: Kind = "fine-tuning"
 ) -> str:
-    """The id of a dataset with fewer labels: ``arcade_v-10pct`` of 0.1, ``arcade_v-5images`` of 5.
+    """The id of a dataset with fewer labels: ``arcade_v-10pct`` or ``arcade_v-5images``.
 
     With all labels and ordinary fine-tuning, it is the name of the dataset.
 
     Args:
         dataset: file of ``configs/downstream``.
         fraction: share of the training labels, in (0, 1].
-        count: number of labelled training images; None where the share says it.
+        count: number of labelled training images; None where the share is used.
         kind: how an encoder is evaluated.
 
     Raises:
@@ -143,7 +143,7 @@ def labelled_id(
     known = DatasetId(dataset, kind, fraction, label_count=count)
     if read_dataset_id(known.text).label_fraction != fraction:
         raise InputError(
-            f"label_fraction={fraction!r}: an id says percent with six digits; round it"
+            f"label_fraction={fraction!r}: an id states percent with six digits; round it"
         )
     return known.text
 
@@ -154,7 +154,7 @@ def patches_of(dataset: str, split: str = "train") -> str:
 
 
 def split_of_patches(dataset: str) -> tuple[str, str] | None:
-    """The dataset and the split behind the id of an analysis of patch features, None of another.
+    """The dataset and the split behind the id of an analysis of patch features; None for others.
 
     ``xcad-patches-test`` → ``("xcad", "test")``. Records may have ids of any form.
     """

@@ -135,7 +135,7 @@ class StoredExamples:
         """Height and width of the frame of the image at this index, in pixels.
 
         Raises:
-            InputError: it is no image.
+            InputError: it is not an image.
         """
         with self._naming():
             shape = self._shape(f"frame_{index}")
@@ -150,7 +150,7 @@ class StoredExamples:
             return np.lib.format.read_array(member, allow_pickle=False)
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        """Shape of an array, whose numbers are not decompressed."""
+        """Shape of an array, without decompressing its numbers."""
         import numpy as np
 
         with self._archive.open(f"{name}.npy") as member:

@@ -74,11 +74,11 @@ def collect_provenance() -> dict[str, Any]:
     """The fields ``versions`` and ``git`` of a record.
 
     Returns:
-        ``versions``: Python and the installed ones of `_PACKAGES`, from their metadata, without an
-        import. ``git``: ``{"commit", "dirty"}`` of the checkout that holds this file, not the
-        current folder's; None where git does not track it. Dirty: a Python, TOML or requirements
-        file differs from the commit; results written meanwhile do not count. As they were when
-        this process asked first: what it imported stays, whatever happens to the files.
+        ``versions``: Python and the installed packages of `_PACKAGES`, from their metadata, without
+        importing them. ``git``: ``{"commit", "dirty"}`` of the checkout that holds this file, not
+        the current folder's; None where git does not track it. Dirty: a Python, TOML or
+        requirements file differs from the commit; results written meanwhile do not count. Both are
+        read once per process, as imported code stays the same if the files change.
     """
     return copy.deepcopy(_provenance())
 
@@ -97,7 +97,7 @@ def _provenance() -> dict[str, Any]:
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of those that are installed, from their metadata."""
+    """The versions of the packages that are installed, from their metadata."""
     versions = {}
     for name in packages:
         # The maintained distributions of the mm* packages carry a prefix.

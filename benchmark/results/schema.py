@@ -36,7 +36,7 @@ Title = text_type(200)
 
 
 RELATIVE = "relative_"
-"""Beginning of the names of metrics in percent of another score."""
+"""Prefix of the names of metrics in percent of another score."""
 
 _LARGEST = 1e12  # so that sums and tables of values stay sensible
 
@@ -46,10 +46,10 @@ class Metric(Schema):
 
     Attributes:
         value: at full precision, 0 … 100: percent (decibels for PSNR). One relative to another
-            score, ``relative_…``, may exceed 100 %. Of a representation: any number, since indices
-            of clusters have other ranges.
+            score, ``relative_…``, may exceed 100 %. For a representation: any number, since cluster
+            indices have other ranges.
         definition: id of the exact definition.
-        higher_is_better: which way is up.
+        higher_is_better: whether larger values are better.
         headline: whether it is a column of the board.
     """
 
@@ -94,7 +94,7 @@ class LeakageSummary(Schema):
 
 
 class RunRecord(Schema):
-    """What one run measured, and what it takes to say where the numbers come from.
+    """What one run measured, and where the numbers come from.
 
     None stands for what was not measured.
 

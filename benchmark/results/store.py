@@ -23,7 +23,7 @@ from benchmark.text import visible
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Larger records are refused; a typical one has some 10 KB.
+#: Larger records are refused; a typical one has about 10 KB.
 MAX_RECORD_BYTES = 1 << 22
 #: Scores beyond this are refused, so that sums of them stay finite.
 MAX_SCORE = 1e100
@@ -203,8 +203,8 @@ def scan_results(folder: Path | str) -> ScannedRecords:
     """Read every record below `folder`; `read_results` says which files are skipped.
 
     `folder` may also hold results folders, as ``work_dirs`` does: where something below it is
-    called ``results``, other files outside of these folders are no records unless they are named
-    like one.
+    called ``results``, other files outside of these folders are not records unless they are
+    named like one.
 
     Raises:
         InputError: `folder` is not a folder.

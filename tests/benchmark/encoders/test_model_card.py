@@ -198,6 +198,6 @@ def test_converted_weights_point_to_their_authors(make_encoder, tmp_path):
     origin = {"release": "x", "title": "X", "source": "https://example.org/x", "file": "x.pth"}
     card = export_encoder(tmp_path, make_encoder("resnet"), origin)
     text = model_card(tmp_path, card, "out")
-    assert "converted from those of https://example.org/x, whose terms hold" in text
+    assert "converted from those of https://example.org/x, whose terms apply" in text
     assert "## Recipe" not in text
     assert card.architecture in text
