@@ -35,7 +35,7 @@ class CellKind(NamedTuple):
 
     stage: str  # of its jobs, `benchmark.sweep.jobs`
     tool: tuple[str, ...]  # of `tools/`, and its subcommand
-    options: bool  # whether the options of the fine-tuning are for it
+    options: bool  # whether the options of the fine-tuning apply to it
 
 
 KINDS = {
@@ -54,7 +54,7 @@ _FROZEN = ("linear", "knn", "patches")
 
 
 def fine_tuning_of(dataset: str) -> str | None:
-    """The id of the fine-tuning whose model a cell scores; None of a cell that trains its own."""
+    """The id of the fine-tuning whose model a cell scores; None for a cell that trains its own."""
     known = parse_dataset_id(dataset)
     if known.kind not in ("transfer", "corruptions"):
         return None
@@ -90,12 +90,12 @@ def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
 def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     """The pairs (method, dataset id) of the matrix, in its order.
 
-    A method that is a model for one kind of task has no cell for the others, and one without an
-    encoder none for low-rank adaptation and what looks at frozen features.
+    A method that is a model for one kind of task has no cells for the others, and one without an
+    encoder has none for low-rank adaptation or frozen features.
 
     Raises:
-        InputError: there is no such method or dataset; what looks at frozen features, or
-            corruptions, have no masks; or a model is to be scored on a dataset of another task.
+        InputError: there is no such method or dataset; cells of frozen features or corruptions
+            have no masks; or a model is to be scored on a dataset of another task.
     """
     for dataset in {name for names in matrix.without.values() for name in names}:
         dataset_config(matrix, dataset, configs)
@@ -129,7 +129,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
 
 
 def matrices_of_cells(names: Sequence[str]) -> dict[tuple[str, str], list[str]]:
-    """(method, dataset) → those of these files of ``configs/leaderboard/`` that run the cell."""
+    """(method, dataset) → which of these files of ``configs/leaderboard/`` run the cell."""
     found: dict[tuple[str, str], list[str]] = {}
     for name in names:
         for cell in cells_of(read_matrix(CONFIGS / "leaderboard" / f"{name}.py"), CONFIGS):
@@ -140,8 +140,8 @@ def matrices_of_cells(names: Sequence[str]) -> dict[tuple[str, str], list[str]]:
 def seeds_of(matrix: Matrix, dataset: str) -> tuple[int, ...]:
     """The seeds of the cells with a dataset id.
 
-    The k-NN of all labels, or of a share of them, draws nothing (but the patches it compares with
-    where they are very many): a single seed says what all of them would.
+    k-NN with all labels, or a share of them, draws nothing (except the patches it compares with,
+    where there are very many): one seed is enough.
     """
     known = parse_dataset_id(dataset)
     return matrix.seeds[:1] if known.kind == "knn" and not known.label_count else matrix.seeds
@@ -234,7 +234,7 @@ def cell_command(
 
 
 def options_for(dataset: str, options: Sequence[str]) -> list[str]:
-    """The options of the fine-tunings that are for a dataset id: ``lora.…`` for adaptation only."""
+    """The options of fine-tuning that apply to a dataset id: ``lora.…`` for adaptation only."""
     adapted = parse_dataset_id(dataset).kind == "lora"
     return [option for option in options if adapted or not option.startswith("lora.")]
 

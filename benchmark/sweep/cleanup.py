@@ -64,7 +64,7 @@ def clean_up_if_idle(plan: Plan) -> None:
 
 
 def _clean_up_cell(cell: CellJob, plan: Plan) -> None:
-    """Its checkpoints, if it was killed between writing its record and removing them."""
+    """Remove its checkpoints, if it was killed between writing its record and removing them."""
     matrix = plan.matrix
     place = (matrix.protocol, cell.method, cell.dataset, cell.seed)
     with suppress(InputError):  # the record has been replaced meanwhile

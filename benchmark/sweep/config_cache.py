@@ -1,4 +1,4 @@
-"""What the configs say of a matrix: asked in a separate process, and cached."""
+"""What the configs say about a matrix: asked in a separate process, and cached."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Resolver = Callable[[dict[str, Any]], Answer]
 
 
 def request_for(matrix: Matrix, configs: Path) -> dict[str, Any]:
-    """What `config_facts` has to know of a matrix, as JSON-able values.
+    """What `config_facts` has to know about a matrix, as JSON-able values.
 
     Raises:
         InputError: as `cells_of`.
@@ -74,7 +74,7 @@ def ask(request: dict[str, Any]) -> Answer:
 
 
 def cached(cache: Path, write: bool, ask: Resolver = ask) -> Resolver:
-    """`ask`, unless nothing that the answer depends on has changed since the last call.
+    """`ask`, or its last answer if nothing that it depends on has changed.
 
     That is the request, every Python file of the configs, of `benchmark` and of `methods`, by
     content, and the versions of the libraries.
@@ -106,12 +106,12 @@ def _read(cache: Path) -> dict[str, Any]:
         content = read_object(cache)
     except InputError:
         content = {}
-    # Written atomically, so a damaged file was edited; asking again mends it.
+    # Written atomically, so a damaged file was edited; asking again fixes it.
     return content if isinstance(content.get("answers"), dict) else {}
 
 
 def _fingerprint(configs: Path) -> str:
-    rooms = (configs, ROOT / "benchmark", ROOT / "methods", *filter(None, [own_configs(configs)]))
-    files = sorted(path for room in rooms for path in walk(room) if path.suffix == ".py")
+    folders = (configs, ROOT / "benchmark", ROOT / "methods", *filter(None, [own_configs(configs)]))
+    files = sorted(path for folder in folders for path in walk(folder) if path.suffix == ".py")
     content = [[str(path), sha256_bytes(path.read_bytes())] for path in files]
     return sha256_json([content, sys.version, installed_versions(_LIBRARIES)])

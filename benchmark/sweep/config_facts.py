@@ -99,7 +99,7 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
 
 
 def _compose(request: dict[str, Any], method: str, dataset: str) -> tuple[Any, str]:
-    """The config of a cell that trains or looks at an encoder, and what it is called as a task."""
+    """The config of a cell that trains or looks at an encoder, and the name of its task."""
     known = parse_dataset_id(dataset)
     options = options_for(dataset, request["finetune_options"])
     composed, task = partial(compose, lora=known.kind == "lora"), None
@@ -152,7 +152,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
     with quiet_libraries():
         config = load_config(path, request["scale"], needed=PRETRAIN_NEEDS)
         if not config.epochs:
-            # Random weights, which options for trainings (``epochs=400``) would train.
+            # Random weights; options for pre-training (``epochs=400``) would train them.
             options = []
         elif options:
             config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)

@@ -10,8 +10,8 @@ divided by the FLOPs of a method relative to VasoMIM's, where those are counted 
 - ``small`` and ``tiny``, two CPU cores: the files ``pretrain-small-cpu-2core-*.csv`` and
   ``tiny-cells-synthetic-cpu.csv`` of ``docs/benchmarks``.
 
-Of a frozen encoder every seed is estimated with the extraction of its features, which only the
-first one does.
+For a frozen encoder, the estimate of every seed includes the extraction of its features, which only
+the first one does.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def estimate(jobs: Sequence[Job], scale: str, configs: Path) -> None:
 
 
 def kept_bytes(jobs: Iterable[Job], scale: str) -> float:
-    """Bytes of the fine-tuned models that these jobs keep for cells that score them: about.
+    """Approximate bytes of the fine-tuned models that these jobs keep for cells that score them.
 
-    The median of those that are there already, or else the size of a ViT with its decoder.
+    From the median of those that exist already, or else the size of a ViT with its decoder.
     """
     keeping = [job for job in jobs if isinstance(job, CellJob) and job.keeps]
     files = [Path(job.keeps, MODEL).with_suffix(".safetensors") for job in keeping]
@@ -92,10 +92,10 @@ def kept_bytes(jobs: Iterable[Job], scale: str) -> float:
 
 
 def feature_bytes(jobs: Iterable[Job], scale: str) -> float:
-    """Bytes of the features of training frames that these jobs of frozen encoders keep: about.
+    """Approximate bytes of the features of training frames that jobs of frozen encoders keep.
 
     All kinds, seeds and numbers of labels of a method and a dataset share them; ``linear`` has
-    those of the mirror images as well.
+    those of the flipped frames as well.
     """
     frames: dict[tuple[str, str], float] = defaultdict(float)
     for job in jobs:

@@ -19,7 +19,7 @@ class DatasetCard:
 
     Attributes:
         name: id, the name of its config.
-        task: kind of task; None where the config does not say it in a way that can be followed.
+        task: kind of task; None where it cannot be read from the config.
         description: first line of its config.
         status: of its prepared task.
         command: what prepares it, from its config; empty if it does not say.
@@ -50,7 +50,7 @@ def _read(path: Path, work: Path) -> DatasetCard:
         values = read_values(path) or {}
         description = first_line(path)
     except InputError:
-        return DatasetCard(path.stem, None, "", TaskStatus("damaged: its config is no Python"), "")
+        return DatasetCard(path.stem, None, "", TaskStatus("damaged: its config is not Python"), "")
     kind = values.get("task")
     folder = (values.get("data") or {}).get("folder")
     if not isinstance(kind, str) or not isinstance(folder, str):

@@ -28,7 +28,7 @@ from benchmark.sweep.worker import LOCK, job_description
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 PROFILES = ROOT / "configs" / "leaderboard" / "profiles"
 
-# Seconds in which the Snakemake of a killed sweep has ended, too.
+# Seconds within which the Snakemake of a killed sweep has ended, too.
 _PATIENCE = 5.0
 
 

@@ -25,10 +25,10 @@ _GPU = re.compile(r"\d+|(?:GPU|MIG)-\S+")
 
 
 def visible_gpus() -> list[str]:
-    """Names for ``CUDA_VISIBLE_DEVICES`` of the GPUs a job may get; empty on a machine without.
+    """Names for ``CUDA_VISIBLE_DEVICES`` of the GPUs a job may get; empty without GPUs.
 
     Those that the variable allows where it is set, otherwise all that the driver lists; none where
-    the CPU is asked for (`benchmark.device`). As in CUDA, the list ends at the first invalid name
+    the CPU is requested (`benchmark.device`). As in CUDA, the list ends at the first invalid name
     (``-1``, ``NoDevFiles``), and a duplicate makes all of it invalid.
     """
     if wants_cpu():
@@ -77,7 +77,7 @@ def lock_folder() -> Path:
 
 
 def _make_private(folder: Path) -> str:
-    """Make a folder that nobody else may enter; what is wrong with an existing one, or empty."""
+    """Make a folder that nobody else may enter; returns what is wrong with an existing one."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
@@ -118,7 +118,7 @@ def lend(
             if len(held) == count:
                 yield list(held), list(held.values())
                 return
-        # Too few: they are released, as others may need just those.
+        # Too few: they are released, as other jobs may need only those.
         if on_wait is not None:
             on_wait("; ".join(busy))
         time.sleep(_POLL)

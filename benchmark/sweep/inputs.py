@@ -17,7 +17,7 @@ from benchmark.sweep.matrix import Matrix
 
 
 def missing_pack(matrix: Matrix, packs: Sequence[str], frames: int | None, anatomy: bool) -> str:
-    """What is missing of these packs, and the command that makes it; or empty."""
+    """What these packs lack, and the command that makes it; or empty."""
     try:
         _, _, without_anatomy = corpus_of(tuple(packs), frames)
     except InputError as error:
@@ -51,7 +51,7 @@ def corpus_of(
 
 
 def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
-    """That a prepared task is missing, and the command that makes it; or empty."""
+    """A line that a prepared task is missing, with the command that makes it; or empty."""
     if (Path(folder) / MANIFEST).is_file():
         return ""
     command = _declared(matrix, folder) or prepare_command(config, folder)
@@ -68,7 +68,7 @@ def prepare_command(config: Path, folder: str) -> str:
 
 
 def missing_encoder(matrix: Matrix, config: Path | None, folder: str) -> str:
-    """That a released encoder is missing, and the command that converts it; or empty."""
+    """A line that a released encoder is missing, with the command that makes it; or empty."""
     if (Path(folder) / "encoder.json").is_file():
         return ""
     command = _declared(matrix, folder) or _documented(config, "convert_checkpoint")
@@ -78,7 +78,7 @@ def missing_encoder(matrix: Matrix, config: Path | None, folder: str) -> str:
 
 
 def missing_library(facts: dict[str, Any]) -> str:
-    """What is not installed of the libraries that a cell needs, and the remedy; or empty."""
+    """Which library that a cell needs is not installed, and the remedy; or empty."""
     try:
         if facts.get("umap"):
             require_umap()

@@ -21,7 +21,7 @@ MODEL = "model.json"
 """Name of the description of a fine-tuned model."""
 
 STATES = ("done", "running", "failed", "stale", "missing")
-"""States of a job; ``stale``: its result exists, but of other settings or inputs."""
+"""States of a job; ``stale``: its result exists, but from other settings or inputs."""
 
 
 @dataclass
@@ -30,11 +30,11 @@ class Job:
 
     Attributes:
         id: name of its files below the folder of the sweep.
-        stage: ``segmentor``, ``pretrain``, or of a cell ``finetune``, ``evaluate``, ``analyse`` or
+        stage: ``segmentor``, ``pretrain``, or for a cell ``finetune``, ``evaluate``, ``analyse`` or
             ``test``.
         title: what lines about it start with.
         output: the file that exists once it is done.
-        method: id of the method that it trains or scores; of the segmentor, that of its folder.
+        method: id of the method that it trains or scores; for the segmentor, that of its folder.
         config_hash: of the config as it is now; empty where `problem` says why there is none.
         command: what is run, without the options of `full_command`.
         needs: ids of the jobs whose results it starts from.
@@ -185,13 +185,13 @@ class CellJob(Job):
     """One cell of the benchmark: method × dataset × seed.
 
     Attributes:
-        dataset, seed: which one; the dataset by its id.
+        dataset, seed: dataset id and seed.
         task: what is predicted.
         data: folder of the prepared task.
-        encoder: folder of the exported encoder; None without.
+        encoder: folder of the exported encoder; None without one.
         pretraining: identity of the pre-training of its encoder, as far as known: ``config_hash``
             and ``corpus_hash``.
-        model: folder of the fine-tuned model that it scores; empty of a cell that trains.
+        model: folder of the fine-tuned model that it scores; empty for a cell that trains.
         keeps: folder in which it leaves a model that other cells score; empty: it keeps none.
     """
 
@@ -299,7 +299,7 @@ def failure_path(job: str, folder: Path) -> Path:
 
 
 def read_failure(job: Job, folder: Path) -> dict[str, Any] | None:
-    """Why the last attempt failed; None if it did not, or if its settings were others."""
+    """Why the last attempt failed; None if it did not, or had other settings."""
     path = failure_path(job.id, folder)
     if not path.exists():
         return None

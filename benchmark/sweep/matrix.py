@@ -86,11 +86,11 @@ class Matrix(Schema):
         only: dataset → the methods that have a cell on it; all of them where it is not named.
         packs: packs to pre-train on in place of the usual ones (`configs/_base_/pretraining.py`);
             a config that names packs of its own keeps them. None: those of the configs.
-        data: dataset → folder of the prepared task, where it differs from the config's; also that
-            of shares of its labels and of its patches.
+        data: dataset → folder of the prepared task, where it differs from the config's; also
+            used for shares of its labels and for its patches.
         pretrain_options: ``key=value`` for the config of every pre-training; not for random
             weights, which are not trained.
-        segmentor_options: ``key=value`` for that of the segmentor.
+        segmentor_options: ``key=value`` for the config of the segmentor.
         finetune_options: ``key=value`` for the config of every fine-tuning (``lora.key=value`` for
             those by low-rank adaptation); ``export_model=True`` keeps the fine-tuned models, which
             a sweep does only for those that it scores elsewhere.
@@ -124,7 +124,7 @@ class Matrix(Schema):
     @field_validator("only")
     @classmethod
     def _check_only(cls, only: dict[str, Names], info: ValidationInfo) -> dict[str, Names]:
-        # A field that did not fit is missing, and reported.
+        # A field that failed validation is missing here, and reported by pydantic.
         for dataset, methods in only.items():
             one_of("dataset", dataset, info.data.get("datasets", only))
             for method in methods:
@@ -168,7 +168,7 @@ def read_matrix(path: Path) -> Matrix:
     """Read the config of a sweep.
 
     Raises:
-        InputError: there is no such file, it is no Python, or a key is unknown, missing or of the
+        InputError: there is no such file, it is not Python, or a key is unknown, missing or of the
             wrong type.
     """
     if not path.is_file():
@@ -178,7 +178,7 @@ def read_matrix(path: Path) -> Matrix:
     try:
         content = runpy.run_path(str(path))
     except Exception as error:
-        # A config is code of its author, which may fail in any way.
+        # A config is arbitrary code, which may fail in any way.
         raise InputError(f"{path}: not a config ({type(error).__name__}: {error})") from None
     values = {key: value for key, value in content.items() if not key.startswith("_")}
     if "name" in values:

@@ -43,7 +43,7 @@ class SweepSettings:
     Attributes:
         configs: folder of all configs.
         tools: folder of `train.py` and `finetune.py`.
-        rerun_stale: replace results of other settings or inputs.
+        rerun_stale: replace results from other settings or inputs.
         retry_failed: retry failed jobs.
         pretrain_gpus: GPUs of one pre-training; 0: it runs on the CPU.
         cell_gpus: GPUs of one cell, 0 or 1.
@@ -246,7 +246,7 @@ def _connect(
             if not cell.model and (known.label_count or 0) > there:
                 cell.problem = f"{cell.data}: has {there} images in train"
     if cell.frames is not None and not cell.model:
-        # A number of images is trained for as many steps as all of them.
+        # A few images are trained on for as many steps as all of them.
         cell.frames = max(1, round(cell.frames * known.label_fraction))
     if cell.encoder is None:
         return
@@ -266,7 +266,7 @@ def _connect(
 
 
 def _without_adaptation(cell: CellJob, training: PretrainingJob | None) -> str:
-    """That the encoder of a cell has nothing to adapt, as far as known; or empty."""
+    """Why the encoder of a cell cannot be adapted, as far as known; or empty."""
     if training is not None:
         nothing = "its encoder is convolutional, without linear layers that LoRA could adapt"
         return f"{cell.method}: {nothing}" if training.convolutional else ""
@@ -284,7 +284,7 @@ def _joined(*problems: str) -> str:
 
 
 def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings) -> frozenset[str]:
-    """The ids of the jobs to run now; the others get the reason why not."""
+    """The ids of the jobs to run now; the others get a reason."""
     wanted = {"missing", "running"}
     wanted |= {"stale"} if settings.rerun_stale else set()
     wanted |= {"failed"} if settings.retry_failed else set()
@@ -294,7 +294,7 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
         return job.state == "done" or job.id in todo
 
     for job in jobs:
-        # A failed job may have left or kept a result of other settings.
+        # A failed job may have left or kept a result from other settings.
         state = job.compare()[0] if job.state == "failed" else job.state
         job.overwrite = state == "stale"
         if job.state not in wanted:
@@ -307,7 +307,7 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
         else:
             todo.add(job.id)
     # A pre-training, and a fine-tuning that is not in the matrix, runs only if some cell needs it,
-    # be it one whose data are still missing.
+    # even one whose data are still missing.
     needed: set[str] = set()
     for job in reversed(jobs):
         if job.state in wanted and (job.requested or job.id in needed):

@@ -26,7 +26,7 @@ _STAGES = {
     "analyse": "representations",
     "test": "scoring elsewhere",
 }
-_MOST_COLUMNS = 8  # that a usual terminal has room for
+_MOST_COLUMNS = 8  # that fit into a usual terminal
 _LETTERS = {"running": "R", "failed": "F", "stale": "S"}
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 
@@ -53,7 +53,7 @@ def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] | Non
 
     Args:
         analyses: of the paper whose protocol the matrix follows. With them, every training and
-            every cell is printed, and the rows of those that the plan has runs of.
+            every cell is printed, and the rows of the analyses that the plan has runs of.
     """
     _print_heading(plan, console)
     table = _table("stage", "jobs", *STATES, "to run", "hours", "hours held back")
@@ -104,8 +104,8 @@ def _print_trainings(plan: Plan, console: Console) -> None:
 def _print_cells(plan: Plan, console: Console) -> None:
     """Every cell: how many of its seeds are done, and the hours of the others.
 
-    Methods are the rows; transposed where there are many more datasets than fit as columns. Many
-    columns are several tables.
+    Methods are the rows; transposed where there are more datasets than methods and than fit as
+    columns. Too many columns are split into several tables.
     """
     cells = _by_method(plan)
     datasets = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
@@ -129,7 +129,7 @@ def _print_cells(plan: Plan, console: Console) -> None:
 
 
 def _print_analysis(plan: Plan, analysis: _Analysis, console: Console) -> None:
-    """A table of the papers, its rows, and how much of each is done; nothing without runs of it."""
+    """A table of the papers and how much of each row is done; nothing without runs of it."""
     cells = _by_method(plan)
     datasets = _datasets_of(analysis, cells)
     titles = {member.method: member.title for member in analysis.members}
@@ -151,7 +151,7 @@ def _print_analysis(plan: Plan, analysis: _Analysis, console: Console) -> None:
 
 
 def _datasets_of(analysis: _Analysis, cells: dict[str, list[CellJob]]) -> list[str]:
-    """The datasets of a plan that an analysis is about: its own or, without any, such as those."""
+    """The datasets of a plan that an analysis is about: its own or, failing that, similar ones."""
     there = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
     if own := [name for name in analysis.datasets if name in there]:
         return own

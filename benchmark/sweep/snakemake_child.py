@@ -23,8 +23,8 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    # `run_plan` stops the jobs with SIGINT, which all of them would ignore, as the processes of a
-    # sweep that a script started in the background do.
+    # `run_plan` stops the jobs with SIGINT. Processes that a script starts in the background ignore
+    # it, and all jobs of such a sweep would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with, args=(int(sys.argv.pop(1)),), daemon=True).start()
     from snakemake.cli import main

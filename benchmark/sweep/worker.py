@@ -66,13 +66,13 @@ def run_job(description: Path) -> int:
 
 def _on_wait(job: Job, folder: Path | None) -> OnWait:
     """Says once what a job waits for; ends the job if its sweep, in this folder, has ended."""
-    said: set[str] = set()
+    known: set[str] = set()
 
     def on_wait(holder: str) -> None:
         if folder is not None:
             _refuse_orphan(folder)
-        if holder not in said:
-            said.add(holder)
+        if holder not in known:
+            known.add(holder)
             _say(f"waiting       {job.title}  for {holder}")
 
     return on_wait

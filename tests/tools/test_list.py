@@ -133,7 +133,7 @@ def test_prepared_and_damaged_datasets_and_configs(list_, run_tool, tmp_path):
     counts = ["segmentation", "4", "—", "2", "official"]
     assert rows["whole"] == ["whole", *counts, "prepared"]
     assert rows["torn"] == ["torn", *counts, "damaged: 1 files missing from masks/test"]
-    assert rows["broken"][-1] == "damaged: its config is no Python"
+    assert rows["broken"][-1] == "damaged: its config is not Python"
     assert rows["strange"][-2:] == ["Strange.", "not known"]
     assert rows["absent"][-1] == "not prepared: see docs/add_a_dataset.md"
 
