@@ -72,8 +72,8 @@ class MethodCosts(NamedTuple):
     step_flops: int | None = None
     # The same by the papers' rules: no attention products, 8 for each value of a LayerNorm.
     layer_flops: int | None = None
-    # `layer_flops` with 75 % of the patches masked, as both papers count at any ratio; only for
-    # methods with their maskings, random and anatomy-guided.
+    # `layer_flops` with 75 % of the patches masked, as both papers count whatever the ratio in
+    # training; only for methods with their maskings, random and anatomy-guided.
     papers_flops: int | None = None
     measured: tuple[MeasuredSpeed, ...] = ()  # most comparable first
 

@@ -85,8 +85,8 @@ def interrupted_run(reduced: bool) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         _prepared(work)
-        whole = _command(work, "whole")
-        subprocess.run(whole, cwd=ROOT, check=True)
+        complete = _command(work, "complete")
+        subprocess.run(complete, cwd=ROOT, check=True)
         process = subprocess.Popen(_command(work, "stopped"), cwd=ROOT)
         log = work / "stopped" / "mae" / "pretrain" / "metrics.jsonl"
         while process.poll() is None and not (log.is_file() and log.stat().st_size):
@@ -96,7 +96,7 @@ def interrupted_run(reduced: bool) -> Iterator[Finding]:
         yield holds(f"exit code {EXIT_STOPPED} on SIGUSR1", code == EXIT_STOPPED, str(code))
         subprocess.run([*_command(work, "stopped"), "--resume"], cwd=ROOT, check=True)
         files = [
-            work / n / "mae" / "pretrain" / "encoder.safetensors" for n in ("whole", "stopped")
+            work / n / "mae" / "pretrain" / "encoder.safetensors" for n in ("complete", "stopped")
         ]
         one, two = map(load_file, files)
         worst = max(relative_difference(one[key], two[key]) for key in one)

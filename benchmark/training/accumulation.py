@@ -1,6 +1,6 @@
-"""One optimiser step over a batch that is cut into equal parts, or none where it is not finite.
+"""One optimiser step over a batch split into equal parts, skipped if it is not finite.
 
-A recipe asks for a batch (2048), a device has room for a part of it. The parts also fix the order
+A recipe asks for a batch (2048), a device has room for a part only. The parts also fix the order
 in which a gradient is summed: two processes with one part each add the same two numbers as one
 process with two parts, so losses and weights are equal to the last bit.
 """
@@ -25,7 +25,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def count_parts(share: int, micro_batch: int | None) -> int:
-    """Parts a process cuts its share of the batch into, of `micro_batch` samples; None: one part.
+    """Parts a process splits its share of the batch into, of `micro_batch` samples; None: one part.
 
     Raises:
         InputError: the share is not a multiple of `micro_batch`.

@@ -1,4 +1,4 @@
-"""Gradient clipping beside that of the total norm (`benchmark.training.accumulation`)."""
+"""Gradient clipping other than that of the total norm (`benchmark.training.accumulation`)."""
 
 from __future__ import annotations
 

@@ -22,8 +22,7 @@ def compile_blocks(method: nn.Module, backend: str = "inductor") -> None:
     path, whose rate is part of the compiled code, each block has its own. A block is one graph:
     what torch cannot compile is an error when it is first called, see `compilation_reported`.
     Views, masks and objectives stay as they are, and so do modules and names of parameters. Random
-    numbers of compiled code differ from those of the same step without: drop path takes other
-    turns.
+    numbers of compiled code differ from those of uncompiled code, and so does drop path.
 
     Raises:
         InputError: there is no such block.
@@ -39,7 +38,7 @@ def compile_blocks(method: nn.Module, backend: str = "inductor") -> None:
 
 
 def _allow_graphs(count: int) -> None:
-    """Raise torch's limits on the graphs of one function by so many; beyond them none is compiled.
+    """Raise torch's limits on the graphs of one function by `count`; none is compiled beyond them.
 
     All blocks have the same `forward`, those of earlier runs in this process too.
     """

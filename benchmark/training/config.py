@@ -55,7 +55,7 @@ def load_config(
     except InputError:
         raise
     except Exception as error:
-        # A config is code of its author, which may fail in any way.
+        # A config is arbitrary code, which may fail in any way.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if not isinstance(error, (ConfigParsingError, SyntaxError, NameError, ImportError)):
             reason = f"{type(error).__name__}: {reason}"
@@ -108,7 +108,7 @@ def _read(path: Path) -> Config:
 
 
 def _resolve_names(node: Any) -> None:
-    """Put classes in the place of their registered names, wherever a part names its ``type``.
+    """Replace registered names by their classes, wherever a part names its ``type``.
 
     A name that is not registered stays: a library looks it up itself.
     """
@@ -129,15 +129,15 @@ def _has(node: Any, key: str) -> bool:
 
 
 def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> None:
-    """Settings are of the type and in the range of their keys, arguments of those of their class.
+    """Check the types and ranges of settings by their keys, and of arguments by their class.
 
     Args:
         values: settings by name, all of them known.
-        known: what the names are.
+        known: the values each key takes.
         origin: what an error names.
 
     Raises:
-        InputError: a value is not, or a class does not take an argument.
+        InputError: a value does not fit, or a class does not take an argument.
     """
     for key, value in values.items():
         require_fitting(f"{origin}: {key}", value, known[key])
@@ -153,7 +153,7 @@ def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> N
 
 
 def _is_ours(kind: Any) -> bool:
-    """Whether the hints of a class hold: not of a library, but for torch's optimisers."""
+    """Whether the hints of a class hold: not those of libraries, except torch's optimisers."""
     module = getattr(kind, "__module__", "")
     return callable(kind) and (
         module.partition(".")[0] not in _LIBRARIES or module.startswith("torch.optim.")
@@ -169,7 +169,7 @@ def apply_scale(config: Config, scale: str, origin: str) -> None:
         origin: what an error names.
 
     Raises:
-        InputError: there is no such scale, or a size of the config's own is for nothing in it.
+        InputError: there is no such scale, or one of the config's own sizes fits no part of it.
     """
     if scale not in SCALES:
         raise InputError(f"--scale {scale}: not one of {', '.join(SCALES)}")
@@ -237,7 +237,7 @@ def _assign(
         key: path to the value.
         value: the new one.
         origin: what an error names.
-        text: the value as it was written; then it has to fit.
+        text: the value as written; if given, the value has to fit.
         known: keys that may be new at the top level.
     """
     *parents, last = key.split(".")
@@ -252,7 +252,7 @@ def _assign(
     else:
         old = _child(node, last, done, origin, others=[*top, *_parameters(kind)])
     if isinstance(node, tuple):
-        raise InputError(f"{origin}: set the whole of {'.'.join(done)}, a tuple")
+        raise InputError(f"{origin}: set all of {'.'.join(done)}, a tuple")
     if text is not None:
         hint = hints_of(kind).get(last, Any) if _is_ours(kind) else Any
         value = _fitting(value, text, top.get(last, hint), old, origin)
@@ -271,7 +271,7 @@ def _fitting(value: Any, text: str, hint: Any, old: Any, origin: str) -> Any:
 
 
 def _like(old: Any) -> Any:
-    """What may take the place of a value that no hint says more of."""
+    """A hint for the replacement of a value that has no type hint."""
     for kind, hint in (
         (bool, bool),
         (str, str),
@@ -307,7 +307,7 @@ def _signature(cls: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _takes(cls: Any, name: str, others: bool = False) -> bool:
-    """Whether a class names an argument, or if `others` takes whatever comes."""
+    """Whether a class names an argument or, if `others`, takes any."""
     return name in _parameters(cls) or (
         others and any(one.kind is one.VAR_KEYWORD for one in _signature(cls).values())
     )

@@ -109,7 +109,7 @@ METHOD_KEYS: dict[str, Any] = {
     "task": str,  # the one the method is a model for
     "encoder": dict,  # backbone built from an exported encoder
     "model": dict,  # parts that replace those of the dataset's model
-    "training": dict,  # settings in place of the dataset's, but for what is compared
+    "training": dict,  # settings in place of the dataset's, except what is compared
     "classical": dict,  # a model without training
     "test_pipeline": Sequence[dict],
 }
@@ -145,10 +145,10 @@ LINEAR_KEYS: dict[str, Any] = {
     "base_lr": Positive,  # at the start; falls to 0 as a half cosine
     "optimizer": dict,  # of torch, without parameters and learning rate
     "losses": Sequence[dict],  # of mmsegmentation's decode heads; their sum
-    "mirrored": bool,  # whether half of the frames of a batch are shown as their mirror images
+    "mirrored": bool,  # whether half of the frames of a batch are flipped
     **_LABELS,
     "metrics": _Names,  # columns of the board
-    "patch": Count,  # as of KNN_KEYS
+    "patch": Count,  # as in KNN_KEYS
     "vessel_pixels": Count,
     "score_at": Literal["native", "network"],  # size at which masks are compared
     "examples": Natural,  # predictions of the test split kept beside the record
@@ -182,7 +182,7 @@ def read_option(option: str, known: ConfigKeys) -> tuple[str, Any, str]:
     """One ``key.path=value`` of a command line: the path, the value, and its text.
 
     The value is a Python literal or, failing that, a text. It is checked where the path is a single
-    key; what lies deeper only the config knows.
+    key; only the config knows deeper ones.
 
     Raises:
         InputError: it is written otherwise, the key is not known, or does not take that value.

@@ -2,7 +2,7 @@
 
 torch and the OpenMMLab packages take seconds to load; a misspelt key or a missing pack should be
 reported at once. So a pure-Python config is executed here with stand-ins for everything that it
-imports from elsewhere. Reading it in earnest is the job of `benchmark.training.config`, which also
+imports from elsewhere. Reading it for real is the job of `benchmark.training.config`, which also
 explains what cannot be read here.
 """
 
@@ -52,7 +52,7 @@ class _Settings(dict):
 
 
 def find_config(name: str, folder: Path = CONFIGS) -> Path:
-    """The config file that a command line names, from whichever folder.
+    """The config file that a command line names, from any folder.
 
     Args:
         name: a path with or without ``.py``, a path in `folder` or beside ``configs``, a method,
@@ -88,7 +88,7 @@ def find_config(name: str, folder: Path = CONFIGS) -> Path:
 def _refuse_unknown(path: Path, known: Path) -> NoReturn:
     folder = path.parent
     siblings = [str(file) for file in list_folder(folder, "*.py")] if folder.is_dir() else []
-    entries = method_folders(known) if known == CONFIGS else []  # a method is no config of a sweep
+    entries = method_folders(known) if known == CONFIGS else []  # methods are not configs of sweeps
     methods = [entry.name for entry in entries if (entry / "pretrain.py").is_file()]
     paths = [f"configs/{name}/pretrain.py" for name in methods]
     others = [file.stem for file in list_folder(known, "[!_]*.py")]
@@ -132,8 +132,8 @@ def _namespace(path: Path) -> dict[str, Any] | None:
             try:
                 exec(compile(ast.Module([node], []), str(path), "exec"), names)
             except Exception:
-                # A config is code of its author, which may fail in any way. The loader, which
-                # executes it in earnest, says how.
+                # A config is arbitrary code, which may fail in any way. The loader, which
+                # executes it for real, says how.
                 return None
     return {
         name: _attributes(value)
@@ -160,7 +160,7 @@ def preview(
         options: ``key.path=value``, which override it.
 
     Returns:
-        Its settings with the options applied, as far as they can be told; empty where they cannot.
+        Its settings with the options applied, as far as they can be read; empty if they cannot.
 
     Raises:
         InputError: a key is unknown or missing, or a value or option is not what its key takes.

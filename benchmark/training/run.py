@@ -1,7 +1,7 @@
 """The life of a run in its folder, the same for pre-training and fine-tuning.
 
-A run starts over, resumes after a checkpoint, or has nothing left to do; ``run.json`` says whose it
-is and how it was executed. One process at a time holds the folder.
+A run starts over, resumes after a checkpoint, or has nothing left to do; ``run.json`` identifies
+it and says how it was executed. One process at a time holds the folder.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ replaces it."""
 
 _HISTORY = ("from_step", "processes", "parts")
 History = list[dict[str, int]]
-"""How a run was executed: from which step on, by how many processes, of how many parts each."""
+"""How a run was executed: from which step on, by how many processes, in how many parts each."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Run:
     folder: Path  # holds checkpoints, log, ``run.json`` and the exports
     title: str  # what lines on screen start with
     config: Config  # resolved
-    # What makes the run this run: ``seed``, ``config_hash`` and the hashes of its data and of the
+    # What identifies the run: ``seed``, ``config_hash`` and the hashes of its data and of the
     # weights it builds on; JSON-able. Part of ``run.json`` and every checkpoint.
     identity: dict[str, Any]
     # What else ``run.json`` says; ``config``, the resolved one, at least.
@@ -129,8 +129,8 @@ class Run:
         and what it read.
 
         Raises:
-            InputError: another process holds the folder; it holds files of others, or a run that
-                `existing` does not let go; or no checkpoint can be used.
+            InputError: another process holds the folder; it holds foreign files, or a run that
+                `existing` does not allow; or no checkpoint can be used.
         """
         watchdog.note(0, "looking at the run folder")
         with ExitStack() as stack:
@@ -187,16 +187,16 @@ class Run:
         write_json(self.folder / DESCRIPTION, content)
 
     def _earlier(self, existing: Existing) -> dict[str, Any] | None:
-        """What ``run.json`` says of the run to resume; None where the run starts over.
+        """What ``run.json`` says about the run to resume; None where the run starts over.
 
-        A run that lost its ``run.json`` is resumed from its checkpoints, which know whose they are.
+        A run that lost its ``run.json`` is resumed from its checkpoints, which identify it.
         """
         if not holds_run(self.folder, self.exports) or existing == "replace":
             return None
         before = read_description(self.folder)
         checkpoints = checkpoint_paths(self.folder)
         if before is not None and "finished" not in before and not checkpoints:
-            return None  # it never got as far as anything worth keeping
+            return None  # it left nothing worth keeping
         if existing == "refuse" and (before is not None or checkpoints):
             raise InputError(f"{self.folder}: {_found(before, checkpoints)}")
         if before is None:
@@ -219,7 +219,7 @@ class Run:
         return before
 
     def finish(self, finished: dict[str, Any] | None = None) -> None:
-        """Write what ``run.json`` says of the end, if anything, and prune the checkpoints."""
+        """Write how the run finished, if given, to ``run.json``, and prune the checkpoints."""
         if finished is not None:
             self._describe(execution=self.history, started=self.started, finished=finished)
         prune_checkpoints(self.folder, self.config.keep_checkpoints)
@@ -243,7 +243,7 @@ def utc(seconds: float) -> str:
 def differences(
     before: dict[str, Any], now: dict[str, Any], identity: Collection[str]
 ) -> list[str]:
-    """In what two ``run.json`` differ, as ``key: old → new``; nothing if their identity is one."""
+    """How two ``run.json`` differ, as ``key: old → new``; nothing if they have one identity."""
     if all(before.get(key) == now[key] for key in identity):
         return []
     changed = config_differences(before.get("config"), now["config"])
@@ -254,7 +254,7 @@ def differences(
 
 
 def continue_history(before: Any, step: int, parts: int) -> History:
-    """The history of a run that resumes after `step` with so many parts on each process.
+    """The history of a run that resumes after `step` with `parts` parts on each process.
 
     What ``run.json`` said before of steps that are repeated now is dropped.
     """

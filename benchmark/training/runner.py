@@ -56,8 +56,8 @@ class Runner(MMEngineRunner):
         scope: mmengine scope in which names inside library modules are looked up.
 
     Attributes:
-        libraries: what mmengine keeps for this run; to be entered before other methods are called
-            than `train` and `test`.
+        libraries: what mmengine keeps for this run; has to be entered to call methods other than
+            `train` and `test`.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Runner(MMEngineRunner):
         if not self.distributed:
             return model.to(choose_device())
         # Gradients live in the buckets that are exchanged: one copy less. Every step uses the same
-        # parameters, the contract asks for it; but torch 2.11 fails with an assertion of its own
+        # parameters, as the contract requires; but torch 2.11 fails with an assertion of its own
         # where a static graph meets parts whose gradients are not exchanged.
         optimizer = self.optim_wrapper
         shared: dict[str, Any] = dict(
@@ -150,7 +150,7 @@ class Runner(MMEngineRunner):
             choose_algorithms(**env_cfg)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """mmengine's own are none of ours, see `DEFAULT_HOOKS`."""
+        """mmengine's own are not used, see `DEFAULT_HOOKS`."""
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         """mmengine prints a page about the machine; the record of the run keeps it instead."""

@@ -11,7 +11,7 @@ Sizes = dict[str, Any]
 
 
 def _with_sizes_of(scale: Sizes, other: Sizes) -> Sizes:
-    """A scale on top of the one that it is of."""
+    """A scale on top of the one that it is derived from."""
     parts = {**other["parts"]}
     for name, arguments in scale["parts"].items():
         parts[name] = {**parts.get(name, {}), **arguments}

@@ -18,7 +18,7 @@ Schedule = Callable[[float], float]
 
 
 def build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> Schedule:
-    """Build a schedule from its config; one that counts in steps learns how many there are."""
+    """Build a schedule from its config; one that counts in steps gets their number."""
     known = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     kind = spec.get("type")
     taken = inspect.signature(kind).parameters if callable(kind) else {}

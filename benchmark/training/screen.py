@@ -32,8 +32,8 @@ class Screen:
     def opened(self, folder: Path, live: bool) -> Iterator[None]:
         """Append what the block writes to stdout and stderr to ``train.log`` of the run folder.
 
-        Every line is stamped with the local time. An error that ends the block is logged, too. Of
-        child processes and C libraries, nothing is.
+        Every line is stamped with the local time. An error that ends the block is logged, too. The
+        output of child processes and C libraries is not.
 
         Args:
             folder: of the run; exists.
@@ -52,7 +52,7 @@ class Screen:
             self._log, self._live = log, live_line
             try:
                 yield
-            except RunEnded:  # it has said why
+            except RunEnded:  # the reason is printed already
                 raise
             except InputError as error:
                 log.add(f"error: {error}\n")
@@ -124,7 +124,7 @@ class _Log:
 
 
 class _Copied:
-    """A stream whose complete lines are logged as well; a line that is redrawn, as it is left."""
+    """A stream whose complete lines are logged as well; a redrawn line in its last state."""
 
     def __init__(self, stream: TextIO, log: _Log) -> None:
         self._stream = stream
@@ -141,7 +141,7 @@ class _Copied:
         return len(text)
 
     def end_line(self) -> None:
-        """Log what was written of a line without an end."""
+        """Log the last line if it is incomplete."""
         if self._begun:
             self._add(self._begun)
             self._begun = ""
@@ -154,7 +154,7 @@ class _Copied:
 
 
 class _LiveLine:
-    """One line of rich that is drawn anew; no thread draws it between the lines of the log."""
+    """One line of rich that is redrawn; no thread draws it between the lines of the log."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -41,7 +41,7 @@ from benchmark.training.runner import Runner
 from benchmark.training.weight_files import weight_files
 
 IDENTITY = ("seed", "config_hash", "corpus_hash", "weights")
-"""What makes a pre-training run this run, see `Run`."""
+"""What identifies a pre-training run, see `Run`."""
 
 # Settings that change no result, but have to be the same on all processes of a run.
 _IN_STEP = ("micro_batch", "log_interval", "checkpoint_interval")
@@ -97,7 +97,7 @@ def train(
 
 @restored_settings()
 def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes: int) -> None:
-    """Find everything that would keep `train` from starting on so many processes.
+    """Find everything that would keep `train` from starting on `processes` processes.
 
     Raises:
         InputError: as `assemble` and `Run.opened`.
@@ -126,7 +126,7 @@ def dry_run(config: Config, title: str, steps: int = 2) -> None:
                 runner.call_hook("before_train_iter", batch_idx=step, data_batch=batch)
                 terms = training_step(runner.model, batch, parts.optimizer)
                 shown = "  ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
-                seconds = time.perf_counter() - start  # of the last one, which has warmed up
+                seconds = time.perf_counter() - start  # of the last one, after warm-up
                 run.say(f"{title}: step {step + 1}: {shown}")
     hours = seconds * len(parts.loader) * config.epochs / 3600
     run.say(
@@ -192,7 +192,7 @@ def assemble(
     if method.cross_sample and parts > 1:
         raise InputError(
             f"micro_batch={config.micro_batch}: {type(method).__name__} compares the samples of a "
-            "batch, which therefore cannot be cut; set micro_batch=None"
+            "batch, which therefore cannot be split; set micro_batch=None"
         )
     if config.get("compile", False):
         compile_blocks(method)
@@ -282,13 +282,13 @@ def _rank_differences(main: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def corpus_title(packs: PackCollection | PackSubset) -> str:
-    """What an encoder was really trained on, as the board prints it."""
+    """What an encoder was actually trained on, as the board prints it."""
     sources = " + ".join(sorted(packs.index["source"].unique()))
     return f"{sources}, {len(packs):,} frames"
 
 
 def _export(parts: TrainingParts, run: Run, runner: Runner | None) -> None:
-    """Write what a run has trained; without a runner initial weights, which have seen no frame."""
+    """Write what a run has trained; without a runner, initial weights, which have seen no frame."""
     config, identity, log = parts.config, parts.identity, runner and runner.log
     origin = {
         "run": run.folder.name,

@@ -2,8 +2,8 @@
 
 Written tmp → fsync → rename and opened again before an older one is pruned, so that at every moment
 at least one good file exists. A file ends with the sha256 of all that is before it: neither torch
-nor a zip archive's checksums notice every damaged byte. A newest file that is damaged, or of
-another run, falls back to the one before.
+nor a zip archive's checksums notice every damaged byte. If the newest file is damaged or from
+another run, the one before it is used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DIGEST_SIZE = 72
 
 
 class Identity(TypedDict):
-    """What makes a run this run, and the hashes of its data and of the weights it builds on."""
+    """What identifies a run, with the hashes of its data and of the weights it builds on."""
 
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)
     seed: int
@@ -41,7 +41,7 @@ class Identity(TypedDict):
 
 
 class ParameterGroup(TypedDict):
-    """Of an optimiser, with its settings."""
+    """A parameter group of an optimiser, with its settings."""
 
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)
     lr: Any

@@ -1,4 +1,4 @@
-"""Starting a new run from weights that are there: of a checkpoint, or of an exported network."""
+"""Starting a new run from existing weights: a checkpoint or an exported network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def weights_file(path: Path) -> Path:
     """The file that holds the weights a run starts from.
 
     `path` is a checkpoint of a run (``.pth``), an exported network (``NAME.safetensors``), or a
-    folder: of that the exported encoder, else the only other network, else the newest checkpoint.
+    folder: then its exported encoder, else its only other network, else its newest checkpoint.
 
     Raises:
         InputError: there is no such file, or nothing of this kind in the folder.
@@ -45,11 +45,11 @@ def weights_file(path: Path) -> Path:
 
 
 def load_initial_weights(method: Method, file: Path) -> None:
-    """Load the weights a run starts from, strictly, of a file that `weights_file` has found.
+    """Load the weights a run starts from, strictly, from a file that `weights_file` has found.
 
-    A checkpoint is of the same method: everything in it and nothing else is loaded. An exported
+    A checkpoint has to be of the same method, and replaces all of its weights. An exported
     network is loaded into the part the method exports under its name, and into all parts that start
-    as a copy of it, as averaged encoders do; the rest keeps its initial values.
+    as a copy of it, such as EMA teachers; the rest keeps its initial values.
 
     Raises:
         InputError: the file is damaged or refused, or does not fit the method.
@@ -64,7 +64,7 @@ def load_initial_weights(method: Method, file: Path) -> None:
             f"a file of that name or from a checkpoint, not from {file.stem!r}"
         )
     if file.stem == "encoder":
-        # What is exported may be the average of the one that is trained.
+        # What is exported may be the EMA of the encoder that is trained.
         network, tensors = method.get_submodule(method.encoder_name), _encoder_tensors(method, file)
     else:
         network, tensors = exports[file.stem], read_tensors(file)
@@ -73,7 +73,7 @@ def load_initial_weights(method: Method, file: Path) -> None:
 
 
 def _encoder_tensors(method: Method, file: Path) -> dict[str, Tensor]:
-    """Of an exported encoder that still gives the features it gave, for the same intensities."""
+    """The tensors of an exported encoder, whose features and intensities have been checked."""
     encoder, card = load_encoder(file.parent)
     for key in ("mean", "std"):
         own = getattr(method.views, key, None)

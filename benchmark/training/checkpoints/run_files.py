@@ -1,4 +1,4 @@
-"""The checkpoints of a run as files: where they lie, their order, and when they go.
+"""The checkpoints of a run as files: where they lie, their order, and when they are removed.
 
 Needs no torch, so that a sweep can look at its runs.
 """
@@ -41,7 +41,7 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     """Checkpoints in a run folder, newest first."""
     found = [
         (int(match[1]), int(match[2] or 0), path)
-        # A run whose folder cannot be listed is not one without checkpoints.
+        # A folder that cannot be listed does not count as one without checkpoints.
         for path in (list_folder(folder, "epoch_*.pth") if folder.is_dir() else ())
         if (match := _CHECKPOINT.fullmatch(path.name))
     ]
@@ -58,7 +58,7 @@ def tidy_finished(folder: Path, keep: int) -> None:
     """Remove what a finished run was killed before it could remove: checkpoints and its lock.
 
     Args:
-        folder: of the run; need not exist. One that another process holds is that one's business.
+        folder: of the run; need not exist. One held by another process is left alone.
         keep: checkpoints that stay.
     """
     if (folder / DESCRIPTION).is_file():

@@ -1,4 +1,4 @@
-"""The folder of one run: one process at a time, and nothing of anybody else's is removed."""
+"""The folder of one run: one process at a time, and no foreign files are removed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from benchmark.training.checkpoints.run_files import (
     prune_checkpoints,
 )
 
-#: What a run writes beside its checkpoints and exports, which are removed after it: a kill in
-#: between leaves its description, a checkpoint or an export, by which it is known.
+#: What a run writes beside its checkpoints and exports. Those are removed after it, so a kill in
+#: between leaves its description, a checkpoint or an export, which identifies it.
 WRITTEN = (
     *("metrics.jsonl", "train.log", "nonfinite/step_*.json", f"nonfinite/{TEMPORARY}"),
     *("mmengine/*/*.log", "mmengine/*/vis_data/*", "mmengine/vis_data/*"),
@@ -50,7 +50,7 @@ def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
     the networks it `exports`.
 
     Raises:
-        InputError: it holds files of others and no run: nothing may be written there.
+        InputError: it holds foreign files and no run: nothing may be written there.
     """
     if read_description(folder) is not None or any(map(_is_ours, checkpoint_paths(folder))):
         return True
@@ -75,7 +75,7 @@ def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
 
 
 def _is_ours(checkpoint: Path) -> bool:
-    """Other trainers name theirs alike."""
+    """Whether this project wrote a checkpoint; other trainers use the same names."""
     try:
         read_checkpoint(checkpoint)
     except InputError:

@@ -1,8 +1,8 @@
 """What the processes of a run decide together: one reason to stop, one run, one checkpoint.
 
 Each of them may see other files: another folder, a listing that is out of date, packs of its own
-node. What the main process reads is what counts, and what all read has to be the same; otherwise
-all of them stop with the same line.
+node. What the main process reads counts, and all have to read the same; otherwise all of them stop
+with the same line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK = 1 << 28  # bytes of a message
 def first_reason(make: Callable[[], T]) -> T:
     """What `make` returns, called by all processes; the `InputError` of one is raised by all.
 
-    Without it the others would wait for one that has left, and its reason would stay unsaid.
+    Otherwise the others would wait for a process that has left, and its reason would be lost.
     """
     if get_world_size() == 1:
         return make()
@@ -60,7 +60,7 @@ def broadcast_from_main(make: Callable[[], T]) -> T:
 
 
 def _gather(value: T) -> list[tuple[T, str]]:
-    """The values of all processes, each with the process it is of."""
+    """The values of all processes, each with the process it comes from."""
     found: list[Any] = [None] * get_world_size()
     dist.all_gather_object(found, (value, this_process()))
     return found
@@ -75,7 +75,7 @@ def require_same(value: T, compare: Callable[[T, T], list[str]], what: str) -> N
 
     Args:
         value: of this process, picklable.
-        compare: in what another value differs from the main process's.
+        compare: lists how another value differs from that of the main process.
         what: what that means, as ``"would train another run"``.
 
     Raises:
@@ -96,7 +96,7 @@ def share_checkpoint(path: Path, own: Checkpoint | None) -> Checkpoint:
     """The checkpoint of the main process, on all: they get the bytes of its file.
 
     So they need neither see its folder nor read it from a shared disk at the same time, and each
-    verifies what it has got. The main process gives its `own`, which it has read already.
+    verifies what it has received. The main process passes its `own`, which it has read already.
 
     Raises:
         InputError: the file has changed meanwhile.
@@ -109,10 +109,10 @@ def share_checkpoint(path: Path, own: Checkpoint | None) -> Checkpoint:
 
 
 def _broadcast_file(path: Path) -> mmap.mmap:
-    """The content of a file of the main process, over the CPUs, on all of them."""
+    """Broadcast the content of a file of the main process to all, over gloo."""
     group = cpu_group()
     size = broadcast_from_main(lambda: path.stat().st_size)
-    # Memory that torch can write to, and read from as from a file.
+    # Memory that torch can write to, and that can be read like a file.
     data = mmap.mmap(-1, size)
     content = torch.frombuffer(data, dtype=torch.uint8)
     if get_rank() == 0:

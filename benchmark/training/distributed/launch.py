@@ -1,4 +1,4 @@
-"""What a launcher (torchrun, `tools/slurm_train.sh`) says of this process in its environment."""
+"""What a launcher (torchrun, `tools/slurm_train.sh`) says about this process in its environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def launch() -> Launch | None:
     Only a complete set of variables counts. A part of them is left over from something else.
 
     Raises:
-        InputError: a variable is no number, or the numbers contradict each other.
+        InputError: a variable is not a number, or the numbers contradict each other.
     """
     if not all(os.environ.get(name) for name in (*_NUMBERS, "MASTER_ADDR")):
         return None
@@ -45,7 +45,7 @@ def launch() -> Launch | None:
 
 
 def this_process() -> str:
-    """This process for a reader who has to find it."""
+    """Id and host of this process, for messages."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -53,6 +53,6 @@ def is_main_process() -> bool:
     """Whether this is the main process: rank 0, or the only one."""
     try:
         here = launch()
-    except InputError:  # every process says that its variables are wrong
+    except InputError:  # every process reports that its variables are wrong
         return True
     return here is None or here.rank == 0

@@ -15,7 +15,7 @@ from benchmark.training.distributed.launch import Launch, launch, this_process
 from benchmark.training.distributed.signals import NoGPU, RankSilent, leave
 from benchmark.training.distributed.watchdog import Watchdog
 
-# Exchanges give up later than the watchdog, which can say for whom they wait.
+# Collectives time out later than the watchdog, which can name the rank they wait for.
 _LATER = timedelta(minutes=1)
 _TIMED_OUT = re.compile(r"tim(ed |e)out|timed out", re.IGNORECASE)
 
@@ -30,7 +30,7 @@ def _own_gpu(here: Launch) -> torch.device:
             f"machine, where a process sees {count} GPU{'s'[: count != 1]}; start one process per "
             "GPU, all of which see all of them (no --gpus-per-task), or use --device cpu"
         )
-        leave(NoGPU(line), speaks=here.local_rank == count)  # the first one without
+        leave(NoGPU(line), speaks=here.local_rank == count)  # the first one without a GPU
     return torch.device("cuda", here.local_rank)
 
 
@@ -39,8 +39,8 @@ def process_group(minutes: float = 30.0) -> Iterator[None]:
     """Join the processes torchrun started, if it did; leave them at the end.
 
     Raises:
-        RankSilent: the others did not come in so many minutes, or an exchange took longer.
-        NoGPU: this machine has fewer of them than processes.
+        RankSilent: the others did not join within `minutes`, or a collective took longer.
+        NoGPU: this machine has fewer GPUs than processes.
     """
     global _limit
     here = launch()
@@ -72,7 +72,7 @@ def process_group(minutes: float = 30.0) -> Iterator[None]:
 
 
 def cpu_group() -> dist.ProcessGroup:
-    """A new group of all processes for exchanges over the CPUs beside those of the training."""
+    """A new gloo group of all processes, for collectives beside those of the training."""
     return dist.new_group(backend="gloo", timeout=_limit)
 
 
@@ -80,7 +80,7 @@ class CommonFlag:
     """A flag that all processes see raised at the same call, the one after any of them raised it.
 
     It is exchanged over gloo beside the training, and the answer of one call is only waited for in
-    the next: neither a GPU nor the other processes hold a step up. Made by all processes together.
+    the next: neither a GPU nor the other processes delay a step. Created by all processes together.
     """
 
     def __init__(self) -> None:
@@ -101,13 +101,13 @@ class CommonFlag:
         return earlier
 
     def settle(self) -> bool:
-        """Wait for the exchange that is under way, and return what came of it."""
+        """Wait for the pending all-reduce, and return its result."""
         if self._work is not None:
             self._work.wait()
             self._work = None
         return bool(self._value.item())
 
     def wait_for_all(self) -> None:
-        """Return when all processes have come here."""
+        """Return when all processes have called this."""
         if self._group is not None:
             dist.barrier(group=self._group)

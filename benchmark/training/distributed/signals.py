@@ -2,7 +2,7 @@
 
 SIGTERM comes from whoever needs the machine, SIGUSR1 from Slurm some time before its limit, SIGHUP
 from a terminal that is closed; where one is ignored, as under nohup, it stays ignored. None
-interrupts a step: a flag is raised, and the run looks at it where it can be continued exactly.
+interrupts a step: a flag is raised, and the run checks it where it can be resumed exactly.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ EXIT_BAD_INPUT = 2
 EXIT_NOT_FINITE = 3
 EXIT_SILENT = 4
 EXIT_STOPPED = 75
-"""EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command later will do."""
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, run the same command again later."""
 
 
 class RunEnded(Exception):
-    """A run ends before its last epoch, and has said why in one line.
+    """A run ends before its last epoch, after printing why in one line.
 
-    Command lines end with `exit_code` and print nothing more.
+    Command lines exit with `exit_code` and print nothing more.
     """
 
     exit_code: ClassVar[int] = 1
 
 
 class Stopped(RunEnded):
-    """A signal asked for it; what was done is saved."""
+    """A signal asked for it; the progress is saved."""
 
     exit_code = EXIT_STOPPED
 
@@ -44,19 +44,19 @@ class NotFinite(RunEnded):
 
 
 class NoGPU(RunEnded):
-    """A process of several has none for itself."""
+    """One of several processes has no GPU of its own."""
 
     exit_code = EXIT_BAD_INPUT
 
 
 class RankSilent(RunEnded):
-    """Another process kept this one waiting for longer than it may."""
+    """Another process kept this one waiting for longer than allowed."""
 
     exit_code = EXIT_SILENT
 
 
 def leave(end: RunEnded, speaks: bool) -> None:
-    """Raise the end of a run, after the main process has said why."""
+    """Raise the end of a run; the process that `speaks` prints why first."""
     if speaks:
         stream = sys.stdout if isinstance(end, Stopped) else sys.stderr
         print(end, file=stream, flush=True)
@@ -64,9 +64,9 @@ def leave(end: RunEnded, speaks: bool) -> None:
 
 
 class StopSignals:
-    """Notes signals that ask for a stop while a ``with`` block runs, instead of dying of them.
+    """Notes signals that ask for a stop while a ``with`` block runs, which then do not kill it.
 
-    In another thread than the main one Python delivers no signals; nothing is caught there.
+    Python delivers signals to the main thread only; in others nothing is caught.
 
     Attributes:
         received: name of the first one, ``"SIGTERM"`` for example; None so far.
@@ -92,9 +92,9 @@ class StopSignals:
 
 
 class StopAtOnce(StopSignals):
-    """Ends what a ``with`` block does at the signal, as Ctrl-C does, after a line that says so.
+    """Ends a ``with`` block at the signal, as Ctrl-C does, after printing a line.
 
-    For work in short parts, of which those that are finished are kept.
+    For work in short parts; the finished ones are kept.
     """
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -108,6 +108,6 @@ def leave_process_group(worker_id: int = 0) -> None:
     """Make this process, a loader's, the leader of a group of its own.
 
     Launchers, terminals and schedulers signal whole groups. Without its loader processes a run
-    could not finish the step it is in; they end with the run, whatever it ends by.
+    could not finish the step it is in; they end with the run, however it ends.
     """
     os.setpgid(0, 0)

@@ -2,8 +2,8 @@
 
 A process that is stopped, hangs in a driver or waits for a dead disk holds up all others in the
 next exchange of gradients, without an error on any of them. So a thread of each process tells the
-others every few seconds that it lives and where in the run the process is, through the store that
-the processes have met in. Training itself only notes its place, in a variable of the process.
+others every few seconds that it is alive and where in the run the process is, through the store of
+their rendezvous. Training itself only notes its position, in a variable of the process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.training.distributed.launch import Launch, this_process
 from benchmark.training.distributed.signals import EXIT_SILENT
 
 _MOST_SECONDS = 10.0
-"""Between two signs of life."""
+"""Longest time between two signs of life."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Watchdog:
     """Watches the other processes of a run while a ``with`` block runs, and is watched by them.
 
     Ends this process (`EXIT_SILENT`, without cleaning up: its main thread is in an exchange that
-    never ends) once another one has sent no sign of life for `minutes`, or has been behind for so
-    long. The first of those that are not at fault prints a line that names them.
+    never ends) once another one has sent no sign of life for `minutes`, or has been behind for as
+    long. The first process that is not at fault prints a line that names those that are.
 
     Args:
         here: this process among all.
@@ -55,7 +55,7 @@ class Watchdog:
         self._keys = [f"sign/{rank}" for rank in range(here.world_size)]
         self._own = Sign(0, -1, "starting", this_process())
         self._reached = time.monotonic()
-        # By rank: its last sign, when that came, and when it came to where it is.
+        # By rank: its last sign, when that came, and when it reached its position.
         self._signs: dict[int, tuple[Sign, float, float]] = {}
         self._answered = time.monotonic()
         self._leaving = threading.Event()
@@ -69,7 +69,7 @@ class Watchdog:
 
     def __enter__(self) -> Watchdog:
         global _running
-        # A connection of its own: the other one may be waiting for somebody.
+        # A connection of its own: the other one may be blocked.
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(host, port, is_master=False)
         self._store = dist.PrefixStore("watchdog", store)
@@ -91,7 +91,7 @@ class Watchdog:
             thread.join(self._interval)
 
     def _exchange(self) -> None:
-        """Of the first thread: give a sign, and look at those of the others."""
+        """First thread: send a sign, and look at those of the others."""
         beat, left = 0, False
         while not left:
             left = self._leaving.wait(self._interval)
@@ -117,11 +117,11 @@ class Watchdog:
             self._signs[rank] = (sign, came, reached)
 
     def _watch(self) -> None:
-        """Of the second thread, since the first one may wait for the store for ever."""
+        """Second thread, since the first one may wait for the store forever."""
         last = time.monotonic()
         while not self._leaving.wait(self._interval):
             now = time.monotonic()
-            if now - last > self._limit / 2:  # this process was stopped itself, and is not now
+            if now - last > self._limit / 2:  # this process was itself stopped, and has resumed
                 self._answered = self._reached = now
                 self._signs = {rank: (s, now, now) for rank, (s, *_) in self._signs.items()}
             last = now
@@ -130,7 +130,7 @@ class Watchdog:
                 self._end(problems)
 
     def _problems(self, now: float) -> dict[int, str]:
-        """What is wrong with whom, by rank."""
+        """What is wrong with other processes, by rank."""
         span = f"for {self.minutes:g} min"
         if now - self._answered > self._limit:
             if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":

@@ -32,7 +32,7 @@ DEFAULT_HOOKS: dict[str, type[Hook]] = {
 read every scalar back at every step, and their checkpoints hold objects that ``weights_only=True``
 refuses."""
 
-# Of these: without the others a run could not be resumed exactly, nor stopped.
+# Without the others a run could be neither resumed exactly nor stopped.
 _OPTIONAL = ("collapse", "reconstructions", "probe")
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints at regular intervals, and what happens where a signal asks for a stop."""
+"""Checkpoints at regular intervals, and what happens when a signal asks for a stop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from benchmark.training.distributed.signals import Stopped, leave
 
 @HOOKS.register_module()
 class CheckpointHook(Hook):
-    """A checkpoint every `interval` epochs and at the end, and where a signal asks for a stop.
+    """A checkpoint every `interval` epochs and at the end, and when a signal asks for a stop.
 
-    After a signal the step that runs is finished, over several processes the same one on all of
-    them; then the state is saved, also within an epoch, and the run ends. Without one, a step costs
-    a look at a flag. The first process writes.
+    After a signal the current step is finished, the same one on all processes; then the state is
+    saved, also within an epoch, and the run ends. Otherwise a step only checks a flag. The main
+    process writes.
 
     Args:
         interval: epochs between two checkpoints.
@@ -90,12 +90,12 @@ class CheckpointHook(Hook):
 
 @HOOKS.register_module()
 class StopTestHook(Hook):
-    """A signal during a test ends it: what was trained is saved, and a part has no scores."""
+    """A signal during a test ends it: the training is saved, and a partial test has no scores."""
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         run = runner.run
         if run.stop.received is not None:
-            line = f"{run.title}: {run.stop.received}: stopped in the test, which is to be repeated"
+            line = f"{run.title}: {run.stop.received}: stopped in the test, which will be repeated"
             leave(Stopped(line), get_rank() == 0)

@@ -25,14 +25,14 @@ class CollapseHook(Hook):
     """Logs statistics of the features, and warns of representation collapse.
 
     The features that a method passes to `Method.observe` are examined at the steps that are logged,
-    and only there: singular values make a GPU wait, and so does logging. For a method that passes
-    none, it is the mean token its encoder returns. The statistics are means over the parts of the
-    batch.
+    and only there: singular values need a synchronisation, as does logging. For a method that
+    passes none, it is the mean token of the encoder's output. The statistics are means over the
+    parts of the batch.
 
     Args:
         interval: steps between two lines of the log.
-        threshold: a warning is printed where `feature_std` is below this in two successive lines,
-            and not again before it has been above.
+        threshold: a warning is printed when `feature_std` is below this in two successive lines,
+            and again only after it has been above.
     """
 
     priority = "NORMAL"  # before the log
@@ -52,7 +52,7 @@ class CollapseHook(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         model = unwrap(runner.model)
         if isinstance(model, Method) and self._is_logged(runner):
-            # A segmentor that is trained has none.
+            # A segmentor in training has no encoder.
             encoder = dict(model.named_modules()).get(model.encoder_name)
             if encoder is not None:
                 self._handle = encoder.register_forward_hook(self._listen)

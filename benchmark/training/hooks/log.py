@@ -33,8 +33,8 @@ class LogHook(Hook):
     """Means of all terms since the last line: on screen, exactly in ``metrics.jsonl``, and to the
     visualizer of the runner.
 
-    The mean of a term is that over the steps that had it, without those that were skipped because
-    they were not finite; a mean that is not finite is null. Scalars stay on the device and are read
+    Each term is averaged over the steps that have it, except those that were skipped because they
+    were not finite; a mean that is not finite is null. Scalars stay on the device and are read
     once per interval, so that the log costs no synchronisation inside a step. Over several
     processes the terms of each step are averaged first, so that a line does not depend on their
     number.
@@ -44,7 +44,7 @@ class LogHook(Hook):
         screen_seconds: shortest time between two lines on screen.
 
     Attributes:
-        images_per_s: over the last line.
+        images_per_s: over the steps of the last line.
         skipped: the steps that were skipped, once the training has begun.
     """
 
@@ -84,7 +84,7 @@ class LogHook(Hook):
         runner.visualizer.close()
 
     def _forget_after(self, step: int) -> None:
-        """A resumed run repeats the steps after its checkpoint; their old lines go."""
+        """A resumed run repeats the steps after its checkpoint; their old lines are removed."""
         if not self.path.exists():
             return
         kept = []
@@ -134,14 +134,14 @@ class LogHook(Hook):
         self._unread = []
         if self.skipped.fatal is not None:
             line = (
-                f"error: {runner.run.title}: loss or gradient not finite in {LIMIT} steps on end, "
-                f"see {self.skipped.fatal}; the last checkpoint is from before them"
+                f"error: {runner.run.title}: loss or gradient not finite in {LIMIT} steps in a "
+                f"row, see {self.skipped.fatal}; the last checkpoint is from before them"
             )
             barrier()  # launchers end the others as soon as one process has left
             leave(NotFinite(line), get_rank() == 0)
 
     def flush(self) -> None:
-        """Have the lines on the disk before a checkpoint that follows them."""
+        """Sync the lines to the disk before the checkpoint that follows them."""
         if self.path.exists():
             with self.path.open("a") as stream:
                 fsync(stream.fileno(), self.path)
@@ -150,7 +150,7 @@ class LogHook(Hook):
         """Log values that the main process has computed between two epochs, as a separate line.
 
         Args:
-            epochs: those that have ended; the line has the number of the last one from 0, or -1.
+            epochs: number completed; the line has the number of the last one from 0, or -1.
             values: None stands for one that is not finite.
         """
         self._append(runner, runner.iter, {"epoch": epochs - 1, **values})

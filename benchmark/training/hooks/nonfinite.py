@@ -32,11 +32,11 @@ LIMIT = 3
 class NonFiniteGuard:
     """Restores what a skipped step has changed in a model besides the trained parameters.
 
-    A copy is kept of every buffer and of every parameter without a gradient. After a step, those
-    that may have been written to are compared with a flag on the device: raised, the copy follows,
-    otherwise they go back to it. Most of the parameters are frozen for good; torch's version
-    counters tell which are not. Batch norms write their buffers past the counters, and mmengine's
-    averaged models their parameters: these always count as written to.
+    A copy is kept of every buffer and of every parameter without a gradient. After a step, for
+    those that may have been written to, a flag on the device decides: if it is true, the copy is
+    updated, otherwise they are restored from it. Most of the parameters are frozen for good;
+    torch's version counters tell which are not. The counters miss the buffers of batch norms and
+    the parameters of mmengine's averaged models: these always count as written to.
 
     Args:
         model: as it is before its first step.
@@ -122,7 +122,7 @@ class NonFiniteHook(Hook):
 
 
 class SkippedSteps:
-    """Counts the skipped steps, and records what would repeat each of them.
+    """Counts the skipped steps, and records what is needed to reproduce each of them.
 
     Args:
         folder: of the run; the files go to ``nonfinite/step_N.json``.
@@ -140,7 +140,7 @@ class SkippedSteps:
         self.fatal: Path | None = None
 
     def count(self, finite: bool, step: int) -> bool:
-        """Note one step, in order; returns whether it counts."""
+        """Note one step, in order; returns whether it was taken."""
         if finite:
             self.in_a_row = 0
             return True

@@ -34,7 +34,7 @@ def exported_encoder(method: Method) -> Encoder | None:
     encoder = method.exports().get("encoder")
     if encoder is None or architecture_of(encoder) is None:
         return None
-    # One that is built for the export is on the CPU, and in training mode.
+    # An encoder that is built for the export is on the CPU, and in training mode.
     return encoder.to(next(method.parameters()).device).eval()
 
 
@@ -47,14 +47,15 @@ class ProbeHook(Hook):
     features is fitted on frames of some patients and scored on frames of others, see
     `benchmark.training.probing`. The main process does it between two epochs, in evaluation mode;
     neither weights nor random numbers of the run change. ``probe_ap`` has a line of its own in the
-    log, at the start (of the initial weights, what training has to exceed) with ``probe_chance``.
+    log. The first one, which training has to exceed, is of the initial weights and has
+    ``probe_chance``.
 
     Args:
         interval: epochs between two probes; 0: none. ``"auto"``: as few as keep the probe below
             1 % of the time (docs/benchmarks), see `spacing`, and none where a run has fewer.
         frames: of the packs, half of them for the fit and half for the score.
-        spacing: of ``"auto"``: frames that are trained on for each one of a probe. A number of
-            frames, so that the log depends neither on the machine nor on the number of processes.
+        spacing: for ``"auto"``: training frames per frame of a probe. A number of frames, so that
+            the log depends neither on the machine nor on the number of processes.
         c: inverse strength of the L2 penalty, as scikit-learn's ``C``.
         iterations: most iterations of L-BFGS, which bounds the time.
     """
@@ -112,7 +113,7 @@ class ProbeHook(Hook):
             self._probe(runner, epochs)
 
     def _probe(self, runner: Any, epochs: int) -> None:
-        """Log what the encoder reaches after so many epochs."""
+        """Log the average precision after `epochs` epochs."""
         if get_rank():
             return
         watchdog.note(2 * runner.iter + 1, "probing the encoder")

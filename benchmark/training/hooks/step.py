@@ -62,7 +62,7 @@ class StepHook(Hook):
 
 @HOOKS.register_module()
 class WeightDecayHook(Hook):
-    """Before a step: the weight decay of every parameter group. Groups without any stay so.
+    """Before a step: the weight decay of every parameter group. Groups without any keep none.
 
     Args:
         schedule: factor of the weight decay as a function of the fractional epoch.

@@ -1,4 +1,4 @@
-"""mmengine's visualizer of a run: TensorBoard and W&B get what ``metrics.jsonl`` says."""
+"""mmengine's visualizer of a run: TensorBoard and W&B get what ``metrics.jsonl`` holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("tensorboard", "wandb", "mlflow", "clearml", "neptune", "dvclive", 
 class TensorboardBackend(TensorboardVisBackend):
     """Scalars in fp64, on the disk with their line of the log.
 
-    mmengine's rounds them to fp32, and leaves those of two minutes to a kill.
+    mmengine's rounds them to fp32, and a kill loses those of two minutes.
     """
 
     def add_scalar(self, name: str, value: float, step: int = 0, **_: Any) -> None:

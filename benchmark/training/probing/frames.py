@@ -15,7 +15,7 @@ from benchmark.data.views.crop import Crop, crop_bicubic, crop_nearest
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
 
-if TYPE_CHECKING:  # imported where it is used: half a second, which reading a config need not take
+if TYPE_CHECKING:  # imported where it is used: it takes half a second, too long to read a config
     import pandas as pd
 
 _READ = 32
@@ -29,7 +29,7 @@ class ProbeFrames:
     Attributes:
         images: uint8, n×S×S.
         vessel: bool, n×(S/stride)²; a patch with at least one vessel pixel, in raster order.
-        patients: how many they are of.
+        patients: how many they come from.
     """
 
     images: Tensor
@@ -46,7 +46,7 @@ def choose_frames(packs: PackCollection | PackSubset, count: int) -> tuple[np.nd
     patient of its own, or together with its video. A function of the packs and `count` alone.
 
     Raises:
-        InputError: the frames are of one patient only.
+        InputError: the frames are all of one patient.
     """
     complete = packs.packs if isinstance(packs, PackSubset) else packs
     index = complete.index
@@ -69,7 +69,7 @@ def choose_frames(packs: PackCollection | PackSubset, count: int) -> tuple[np.nd
 
 
 def _spread(patients: pd.Series, rank: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the rows in the order of `rank`, a second frame of a patient after all firsts."""
+    """`count` of the rows in the order of `rank`, with few frames per patient."""
     import pandas as pd
 
     frames = pd.DataFrame({"rank": rank[rows], "patient": patients.iloc[rows].to_numpy()})

@@ -33,7 +33,7 @@ class ProbeResult:
 def patch_features(encoder: Encoder, images: Tensor) -> Tensor:
     """Features of patches: uint8 n×S×S to float32 (n·N)×D, frame by frame in raster order.
 
-    Those of the coarsest feature map: of a transformer its patch tokens after the final norm.
+    From the coarsest feature map: for a transformer, its patch tokens after the final norm.
     Images are normalised as the description of an exported encoder says.
 
     Args:
@@ -61,7 +61,7 @@ def probe(
 
     Args:
         encoder: an `Encoder` in evaluation mode.
-        fit, score: with vessel and other patches, both.
+        fit, score: each with vessel and background patches.
         c, iterations: of `fit_logistic`.
     """
     chance = 100 * score.vessel.float().mean().item()

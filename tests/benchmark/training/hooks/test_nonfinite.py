@@ -261,7 +261,7 @@ def test_three_on_end_stop_the_run(config, tmp_path, capsys):
     with pytest.raises(NotFinite) as end:
         train(config(), folder, "Method", resume=False, overwrite=False)
     line = (
-        "error: Method: loss or gradient not finite in 3 steps on end, see "
+        "error: Method: loss or gradient not finite in 3 steps in a row, see "
         f"{folder}/nonfinite/step_5.json; the last checkpoint is from before them"
     )
     assert capsys.readouterr().err.splitlines() == [line]
