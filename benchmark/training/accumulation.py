@@ -1,4 +1,4 @@
-"""One optimiser step over a batch split into equal parts, skipped if it is not finite.
+"""One optimiser step over a batch split into equal parts, skipped if its gradient is not finite.
 
 A recipe asks for a batch (2048), a device has room for a part only. The parts also fix the order
 in which a gradient is summed: two processes with one part each add the same two numbers as one

@@ -15,7 +15,7 @@ from benchmark.data.views.crop import Crop, crop_bicubic, crop_nearest
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
 
-if TYPE_CHECKING:  # imported where it is used: it takes half a second, too long to read a config
+if TYPE_CHECKING:  # imported where it is used: half a second, too long for reading a config
     import pandas as pd
 
 _READ = 32
@@ -69,7 +69,7 @@ def choose_frames(packs: PackCollection | PackSubset, count: int) -> tuple[np.nd
 
 
 def _spread(patients: pd.Series, rank: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the rows in the order of `rank`, with few frames per patient."""
+    """`count` of the rows in the order of `rank`, one frame per patient before second ones."""
     import pandas as pd
 
     frames = pd.DataFrame({"rank": rank[rows], "patient": patients.iloc[rows].to_numpy()})
