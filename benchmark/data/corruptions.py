@@ -1,9 +1,9 @@
-"""Corruptions of angiograms in five severities, to measure the robustness of a model.
+"""Corruptions of angiograms at five severities, to measure the robustness of a model.
 
 The design is that of ImageNet-C (Hendrycks & Dietterich, ICLR 2019): corruptions of several kinds,
-each in five severities, applied to the test frames only. The corruptions are this benchmark's own
-choice; they belong to angiography rather than to photographs. All are applied to the 8-bit frame at
-its native size, before any pre-processing, and leave the vessels where they are.
+each at five severities, applied to the test frames only. The corruptions are this benchmark's own
+choice, typical of angiography rather than of photographs. All are applied to the 8-bit frame at its
+native size, before any pre-processing, and leave the vessels where they are.
 
 An 8-bit frame is taken as proportional to the detected intensity, x = I / I_max, as released frames
 are: vessels are dark. Lengths and areas are those of a frame 512 pixels wide.
@@ -68,9 +68,9 @@ def contrast_dilution(frame: np.ndarray, share: float, rng: np.random.Generator)
     """The frame with a `share` of the contrast medium: x · (S/B)^(share − 1).
 
     By Lambert and Beer, I = I_B · exp(−μ·c·d), so that a share of the concentration c leaves the
-    same share of the logarithm of I / I_B. S is the frame smoothed a little (noise is no contrast),
-    B ≥ S its closing with a disk wider than any vessel, the frame without what is dark and narrow:
-    vessels, and catheters and other narrow shadows with them. No annotation is needed.
+    same share of the logarithm of I / I_B. S is the frame smoothed a little (noise is not
+    contrast), B ≥ S its closing with a disk wider than any vessel, which removes all that is dark
+    and narrow: vessels, catheters and other narrow shadows. No annotation is needed.
     """
     side = max(frame.shape)
     wide = 2 * round(_WIDEST_VESSEL * side / 2) + 1
@@ -84,7 +84,7 @@ def contrast_dilution(frame: np.ndarray, share: float, rng: np.random.Generator)
 def window(
     frame: np.ndarray, settings: tuple[float, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Another display: a window of a `width` around the frame's median m, and gamma.
+    """Another display setting: a window of a `width` around the frame's median m, and gamma.
 
     clip(m + (x − m)/width)^γ, with γ or 1/γ at random: darker or brighter.
     """
@@ -95,7 +95,7 @@ def window(
 
 
 def jpeg(frame: np.ndarray, quality: int, rng: np.random.Generator) -> np.ndarray:
-    """Compression by JPEG at a `quality` of 1 to 100."""
+    """JPEG compression at a `quality` of 1 to 100."""
     stream = io.BytesIO()
     Image.fromarray(_as_8_bit(frame)).save(stream, "JPEG", quality=quality)
     return np.asarray(Image.open(stream), np.float32) / 255
@@ -109,7 +109,7 @@ def resolution(frame: np.ndarray, factor: float, rng: np.random.Generator) -> np
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-# Far beyond any use, and within what can be computed.
+# Limits beyond any practical value that can still be computed.
 _Photons = Annotated[float, Range(above=0, most=1e9)]
 _Sigma = Annotated[float, Range(above=0, most=1e3)]
 _Pixels = Annotated[float, Range(above=0, most=_WIDTH)]
@@ -123,7 +123,7 @@ CORRUPTIONS: dict[str, tuple[_Corruption, Any]] = {
     "jpeg": (jpeg, Annotated[int, Range(least=1, most=100)]),
     "resolution": (resolution, _Pixels),
 }
-"""Name → corruption of a float32 frame H×W in [0, 1], and what its levels are."""
+"""Name → corruption of a float32 frame H×W in [0, 1], and the type of its levels."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ class Corruptions:
     """The corruptions of a protocol.
 
     Attributes:
-        levels: name of `CORRUPTIONS` → what its function takes, one value for each severity.
-        seed: of all noise, directions and choices.
+        levels: key of `CORRUPTIONS` → argument of its function, one value for each severity.
+        seed: seed of all noise, directions and choices.
 
     Raises:
         InputError: a corruption is unknown, or has not five levels of its kind.
@@ -172,19 +172,19 @@ class Corruptions:
     def apply(self, frame: np.ndarray, name: str, severity: int) -> np.ndarray:
         """The corrupted frame, uint8 H×W.
 
-        What is random is a function of the seed, the corruption and the pixels of the frame, and
-        the same for all severities: a frame has the same noise whichever model is scored on it, in
+        Randomness depends only on the seed, the corruption and the pixels of the frame, and is the
+        same for all severities: a frame has the same noise whichever model is scored on it, in
         whatever order or batch.
 
         Args:
             frame: uint8 H×W, 0 black.
-            name: of `levels`.
+            name: key of `levels`.
             severity: 1 (mildest) to 5.
 
         Raises:
             InputError: the severity is out of range, or there is no such corruption.
         """
-        # It imports torch, which takes seconds.
+        # Imports torch, which takes seconds.
         from benchmark.randomness import numpy_generator
 
         if not 1 <= severity <= SEVERITIES:

@@ -74,7 +74,7 @@ class Degradation:
         photons: detected quanta per pixel at full white, one value per dose level.
         electronic: standard deviation of the Gaussian noise, as a fraction of full white.
         blur: standard deviation of the Gaussian blur in pixels of a frame 512 pixels wide.
-        seed: of all noise.
+        seed: seed of all noise.
     """
 
     photons: tuple[float, ...] = (400.0, 150.0, 60.0)

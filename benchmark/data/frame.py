@@ -45,8 +45,8 @@ class SkipReport:
     """Everything a reader skipped, by reason. Readers report, they never guess or assert.
 
     Attributes:
-        items: reason and path of each. What is not Unicode in a path is escaped, so that every
-            report can be written as text.
+        items: reason and path of each. Parts of a path that are not Unicode are escaped, so that
+            every report can be written as text.
         set_aside: what an option excluded on purpose, by reason; neither a defect nor an error in
             strict mode.
     """

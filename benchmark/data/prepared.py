@@ -13,7 +13,7 @@ P = TypeVar("P")
 
 
 def require_pack(folder: Path) -> None:
-    """Report that a folder is no finished pack, without the libraries that open one.
+    """Refuse a folder that is not a finished pack, without the libraries that open one.
 
     Raises:
         InputError: it is missing, unfinished or something else; the message names the remedy.

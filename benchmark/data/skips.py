@@ -69,6 +69,6 @@ def take_notes(source: Source) -> list[Skip]:
 
 
 def intensity_entry(notes: Iterable[Skip]) -> dict[str, Any]:
-    """The manifest entry on how intensities were decided; empty where every file says it."""
+    """The manifest entry on how intensities were decided; empty if every file states them."""
     summary = summarise_skips(notes)
     return {"intensity": summary} if summary else {}

@@ -1,4 +1,4 @@
-"""Splits: by group and seed, or from a list of the user."""
+"""Splits: by group and seed, or from a user's list."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
     Args:
         counts: group → its number of frames, at least 1.
         share: above 0 and below 1.
-        seed: another seed gives other groups.
+        seed: a different seed gives different groups.
 
     Returns:
         The chosen groups: at least one, and not all.
@@ -100,8 +100,9 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
 def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
     """The first groups, sorted by a hash, that hold at least `share` (0 < share ≤ 1) of all frames.
 
-    Subsets are nested: that of a smaller share is part of that of a larger one, so that label
-    efficiency is measured on growing sets. Arguments and errors as for `split_by_group`.
+    Subsets are nested: that of a smaller share is part of that of a larger one, so label efficiency
+    is measured on growing sets. Arguments as for `split_by_group`; `InputError` only if `share` is
+    out of range.
     """
     if not 0 < share <= 1:
         raise InputError(f"label fraction {share}: must be above 0 and at most 1")
@@ -120,13 +121,13 @@ def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str
 def nested_draw(groups: Mapping[str, str], count: int, seed: int) -> set[str]:
     """Draw `count` names, group by group: all of a group before the first of the next.
 
-    Groups, and the names within one, are in the order of a hash of (seed, name), of which the first
-    are taken: a smaller draw of the same seed is part of a larger one.
+    Groups, and the names within one, are sorted by a hash of (seed, name) and taken from the front:
+    a smaller draw with the same seed is part of a larger one.
 
     Args:
         groups: name → its group (patient, usually).
         count: at most the number of names.
-        seed: another seed gives other names.
+        seed: a different seed gives different names.
     """
     ranks = {group: rank for rank, group in enumerate(_in_hash_order(set(groups.values()), seed))}
     order = sorted(_in_hash_order(groups, seed), key=lambda name: ranks[groups[name]])
@@ -142,8 +143,8 @@ def split_by_patient(
 ) -> Iterator[Frame]:
     """The frames with the split ``test`` for patients chosen by `split_by_group`, else ``train``.
 
-    A frame of an unknown patient is a group of its own. Frames of a single patient get no split,
-    which is counted in `report`.
+    A video or image of an unknown patient is a group of its own. Frames of a single patient get no
+    split, which is counted in `report`.
     """
     units = [frame.group or frame.video or frame.path for frame in frames]
     counts = Counter(units)
@@ -189,7 +190,7 @@ def read_split_list(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Name → split (``"train"``, ``"val"`` or ``"test"``), from a list of the user.
+    """Name → split (``"train"``, ``"val"`` or ``"test"``), from a user's list.
 
     A line is ``name,split`` (or with a semicolon or a tab), or a name alone if the file's own name
     contains its split: ``test.txt``. Every csv and txt file of a folder is read. Blank lines, lines

@@ -1,4 +1,4 @@
-"""What a prepared task holds, told from its manifest within milliseconds, without numpy."""
+"""What a prepared task holds, read from its manifest within milliseconds, without numpy."""
 
 from __future__ import annotations
 

@@ -145,8 +145,8 @@ def check_leakage(
         ``parameters``, ``pretrain`` and ``test`` (what was compared), ``counts``, ``groups``
         (patients on both sides), ``pairs`` and ``report_hash``, computed over the rest.
         In ``counts``, ``exact`` is the number of held-out frames with an identical frame in
-        pre-training, ``similar`` that of held-out frames with a near-duplicate only, ``groups``
-        that of shared patients.
+        pre-training, ``similar`` the number with a near-duplicate only, and ``groups`` the number
+        of shared patients.
     """
     offsets = np.cumsum([0, *(len(one.frames) for one in held_out)]).tolist()
     found = [_Matches() for _ in range(offsets[-1])]
@@ -321,7 +321,7 @@ def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None
         the two were not compared, or the task has changed since.
 
     Raises:
-        InputError: the report was edited or is of another version.
+        InputError: the report was edited, or written by another version.
     """
     file = report_folder(folder, corpus_hash) / REPORT
     if not file.is_file():
@@ -330,8 +330,7 @@ def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None
     report_hash = report.pop("report_hash", None)
     if report.get("schema") != SCHEMA or sha256_json(report) != report_hash:
         raise InputError(
-            f"{file}: was changed by hand, or is of another version; make it again with "
-            "tools/check.py leakage"
+            f"{file}: was edited, or written by another version; run tools/check.py leakage again"
         )
     compared = report["corpus_hash"], report["split_hash"]
     if compared != (corpus_hash, read_json(folder / MANIFEST)["split_hash"]):

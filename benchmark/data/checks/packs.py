@@ -29,8 +29,8 @@ _BLOCK = 64
 def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     """Check every frame of a pack.
 
-    Hashes are of native pixels, so that they are verified only for frames that were not resized
-    (these are counted). Overlapping splits are only a warning, since packs are for pre-training.
+    Hashes are of native pixels, so they are verified only for frames that were not resized (these
+    are counted). Overlapping splits are only a warning, since packs are for pre-training.
     """
     pack = FramePack.open(path)
     findings = Findings(pack.path, "pack", pack.corpus_hash)

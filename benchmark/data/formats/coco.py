@@ -81,7 +81,7 @@ def read_coco(
     """Read one annotation file, see `parse_coco`.
 
     Raises:
-        InputError: it cannot be read, or is no COCO file.
+        InputError: it cannot be read, or is not a COCO file.
     """
     content = read_json_object(path)
     if missing := missing_list(content):
@@ -113,7 +113,7 @@ def parse_coco(
         where: name of the file in the report.
         known_categories: id → name, for files without a usable list of categories.
         report: called with (reason, where) for everything skipped or worth noting.
-        paths: tell images of one name in several folders apart by their listed paths.
+        paths: distinguish images of the same name in several folders by their listed paths.
         boxes: read the boxes instead of the outlines.
     """
     by_id, by_name = _read_images(content["images"], where, report, paths)
@@ -310,7 +310,7 @@ def draw_shapes(
     """The outlines of an image, one mask for each class, bool, classes×H×W.
 
     Args:
-        image: with its shapes.
+        image: the image and its shapes.
         size: height and width of the annotated image.
         classes: number of classes.
         class_index: channel of a category; None for one that is not drawn.

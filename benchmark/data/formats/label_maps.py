@@ -1,8 +1,8 @@
 """Masks of several classes: images whose values are class indices.
 
 Value 0 is background, k the k-th class. A palette image is read by its indices, whatever their
-colours. Refused are values beyond the classes (255, which some tools ignore, among them), colours
-without a palette, and JPEG, which changes values.
+colours. Values beyond the classes (including 255, which some tools ignore), colours without a
+palette, and JPEG, which changes values, are refused.
 
 Readers import it lazily: listing the sources must not load numpy.
 """
@@ -21,7 +21,7 @@ from benchmark.data.formats.orientation import apply_orientation, orientation_of
 from benchmark.data.frame import UnreadableFrame
 
 MAX_CLASSES = 31
-"""Fine-tuning tells at most as many classes apart."""
+"""Fine-tuning supports at most this many classes."""
 
 
 def read_label_map(path: Path, classes: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def read_label_map(path: Path, classes: int) -> np.ndarray:
         classes: number of classes without the background, at least 2.
 
     Raises:
-        UnreadableFrame: the file is damaged or no label map of these classes.
+        UnreadableFrame: the file is damaged or not a label map of these classes.
     """
     labels = _indices(path)
     if labels.min(initial=0) < 0 or labels.max(initial=0) > classes:

@@ -15,7 +15,7 @@ from benchmark.files import read_regular
 from benchmark.files.strict_json import parse_json
 
 MAX_LIST_BYTES = 1 << 26
-"""Larger list files are refused; the largest one of the public datasets has about 8 MB."""
+"""Larger list files are refused; the largest one of the public datasets is about 8 MB."""
 
 _WINDOWS = re.compile(r"[A-Za-z]:|[\\/]{2}")
 

@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     import cv2
 
 MAX_VIDEO_BYTES = 512 << 20
-"""Larger files, and larger decompressed videos, are refused; 60 frames of 512×512 have 15 MiB."""
+"""Larger files, and larger decompressed videos, are refused; 60 frames of 512×512 take 15 MiB."""
 
 MAX_FRAMES = 10_000
 """More frames in one file are refused; a video has about a hundred."""
 
 _FFMPEG = {
     # A damaged frame is dropped, not guessed; a header cannot ask for more memory than an image
-    # may take; and what only looks like a video names no other file or address to read.
+    # may take; and a file disguised as a video cannot make it read another file or address.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": f"err_detect;crccheck+explode|max_pixels;{MAX_PIXELS}|"
     "format_whitelist;avi,mov,mp4|protocol_whitelist;file",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
@@ -216,8 +216,8 @@ class VideoLength(NamedTuple):
     """Number of frames of an avi, mp4 or mov file.
 
     Attributes:
-        frames: that can be decoded.
-        stated: that its header states; an estimate, 0 where it states none.
+        frames: number that can be decoded.
+        stated: number that its header states; an estimate, 0 where it states none.
     """
 
     frames: int
@@ -228,8 +228,8 @@ def count_video_frames(path: Path) -> VideoLength:
     """Number of frames in an avi, mp4 or mov file; all are decoded, as headers only estimate it.
 
     Raises:
-        UnreadableFrame: the file is none of these, damaged, of a codec that OpenCV lacks, or has
-            too many or too large frames.
+        UnreadableFrame: the file is of another type or damaged, uses a codec that OpenCV lacks, or
+            has too many or too large frames.
     """
     import cv2
 
@@ -249,11 +249,11 @@ def count_video_frames(path: Path) -> VideoLength:
 def decode_video(path: Path) -> Video:
     """All frames of an avi, mp4 or mov file, upright.
 
-    Colour is converted to luma as that of images (`rgb_to_grayscale`). Intensities are those of the
+    Colour is converted to luma as in images (`rgb_to_grayscale`). Intensities are those of the
     decoder, the same function of the stored values for every frame: nothing is stretched.
 
     Raises:
-        UnreadableFrame: as `count_video_frames`, or its frames differ in size.
+        UnreadableFrame: as for `count_video_frames`, or its frames differ in size.
     """
     frames: list[np.ndarray] = []
     with _open_video(path) as capture:

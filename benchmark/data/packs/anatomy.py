@@ -17,7 +17,7 @@ from benchmark.files.locking import hold, remove_left
 from benchmark.schemas import Count, Schema, read_validated
 
 CHUNK = 1024
-"""Frames between two progress records; a kill loses at most these."""
+"""Frames between two progress records: the most that a killed process loses."""
 
 _PARTIAL = f"{ANATOMY}.partial"
 _PROGRESS = f"{ANATOMY}.progress.json"
@@ -55,8 +55,8 @@ def add_anatomy(
         overwrite: replace finished or unfinished masks of other parameters.
 
     Raises:
-        InputError: not a pack, a batch below 1, another process adds masks, or there are masks of
-            other parameters and `overwrite` is False.
+        InputError: not a pack, a batch below 1, another process is adding masks, or there are masks
+            of other parameters and `overwrite` is False.
     """
     pack = FramePack.open(pack_path)
     if batch < 1:

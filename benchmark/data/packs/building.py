@@ -49,7 +49,7 @@ from benchmark.files.locking import clear_partial, hold, lock_beside, make_parti
 from benchmark.files.temporary import TEMPORARY
 
 CHUNK = 256
-"""Maximum frames per chunk; an interruption loses at most these."""
+"""Maximum frames per chunk: the most that an interruption loses."""
 
 CHUNK_BYTES = 1 << 26
 """Maximum bytes per chunk."""
@@ -100,7 +100,7 @@ def build_pack(
 
     Raises:
         InputError: a bad argument; no usable frame; `out` is not a pack, or one of other frames or
-            parameters; an unfinished pack is of others, damaged, or being written by another
+            parameters; an unfinished pack has others, is damaged, or is being written by another
             process; a worker was killed; a frame was skipped under `strict`.
     """
     if size < 8 or size % 8:

@@ -15,7 +15,7 @@ from benchmark.device import uses_gpu
 from benchmark.errors import InputError
 from benchmark.randomness import permutation
 
-# Larger batches than this are those of recipes for GPUs.
+# Larger batches come from recipes for GPUs.
 _FOR_A_CPU = 64
 
 
@@ -66,7 +66,8 @@ class EpochBatchSampler(Sampler[list[int]]):
     last, incomplete batch is dropped. `batch_size` is the global one.
 
     Raises:
-        InputError: `batch_size` is not divisible by the number of ranks, or exceeds the frames.
+        InputError: `batch_size` is not divisible by the number of ranks, or exceeds the number of
+            frames.
     """
 
     def __init__(

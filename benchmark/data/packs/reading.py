@@ -25,7 +25,7 @@ from benchmark.errors import InputError
 from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
 from benchmark.schemas import validate
 
-if TYPE_CHECKING:  # imported where it is used: half a second, which reading a config need not take
+if TYPE_CHECKING:  # imported where used: takes half a second, needless for a config
     import pandas as pd
 
 Indices = Sequence[int] | np.ndarray
@@ -39,7 +39,7 @@ class Samples:
 
     @property
     def key_count(self) -> int:
-        """Number of frames the keys of `keys` are taken from."""
+        """Number of frames from which `keys` takes its keys."""
         return len(self)
 
     def keys(self, indices: Indices) -> np.ndarray:
@@ -75,7 +75,7 @@ def unpack_bits(bits: np.ndarray) -> np.ndarray:
 def map_file(
     file: Path, shape: tuple[int, ...], dtype: np.dtype | type = np.uint8, offset: int = 0
 ) -> np.ndarray:
-    """What a file holds as a read-only array, memory-mapped where the file system supports it.
+    """The content of a file as a read-only array, memory-mapped where the file system allows it.
 
     Args:
         file: its path.
@@ -107,7 +107,7 @@ class FramePack(Samples):
         anatomy: read-only memory map, uint8, N×S×(S/8), bit-packed vessel masks; None if absent.
         index: N rows: source, path, group, video, frame (Int64), split, sha256 and phash of the
             native pixels, native height/width, valid_height/valid_width inside the square. NA where
-            a source does not know.
+            the source does not know it.
         manifest: content of manifest.json.
         corpus_hash: identity of the pixels, in order, and of their resizing.
     """
@@ -300,7 +300,7 @@ class PackSubset(Samples):
 def training_frames(
     packs: PackCollection, frames: int | None, held_out: float | None
 ) -> PackCollection | PackSubset:
-    """What of the packs is trained on, as the config keys `frames` and `held_out` say."""
+    """The part of the packs to train on, by the config keys `frames` and `held_out`."""
     if frames is None and held_out is None:
         return packs
     return PackSubset(packs, frames, held_out)

@@ -123,7 +123,7 @@ class CoronaryDominance(FolderSource):
         return walk_images(self.root, {".npz"})
 
     def _place(self, file: Path) -> tuple[str, str, str] | None:
-        """Digits of the study, artery and series of a file; None if its folders do not tell."""
+        """Digits of the study, artery and series of a file; None if its folders do not say."""
         folders = file.relative_to(self.root).parts[-3:-1]
         if len(folders) < 2:
             return None

@@ -41,7 +41,7 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def list_entries(folder: Path) -> list[Path]:
-    """Entries of `folder` in natural order, without hidden files and clutter of archivers."""
+    """Entries of `folder` in natural order, without hidden files and archiver clutter."""
     entries = (
         entry
         for entry in list_folder(folder)
@@ -304,7 +304,7 @@ class FolderSource(Source):
         self._white_levels.prepare((self.root / file for file, at in files if at is None), apply)
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, upright, bool, 1×H×W. Raises `UnreadableFrame`, also without a mask."""
+        """Vessel mask, upright, bool, 1×H×W. Raises `UnreadableFrame`, also if there is none."""
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
         from benchmark.data.formats.headers import read_header

@@ -90,7 +90,7 @@ class Folder(FolderSource):
         split_file: a list ``name,split`` (see `benchmark.data.splits.read_split_file`); its names
             are files, with or without folders and extension, or patients.
         test_fraction: share of the frames that become ``test``, by patient.
-        seed: of that choice.
+        seed: seed of that choice.
 
     Raises:
         InputError: from `frames`: the folder holds masks beside the images.

@@ -18,7 +18,7 @@ class OwnSplit:
 
     Attributes:
         test_fraction: share of the frames that are ``test``, by patient; 0: the folders decide.
-        seed: of the choice of patients.
+        seed: seed of the choice of patients.
         listed: the user's list, see `read_split_list`; empty without one.
         list_name: file name of the list.
     """
@@ -86,7 +86,7 @@ class OwnSplit:
 
         Args:
             found: the splits of the frames.
-            what: the data and their layout, as the message begins.
+            what: the data and their layout, with which the message begins.
             accepted: the layouts that have splits, or how to split otherwise.
 
         Raises:

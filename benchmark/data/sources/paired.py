@@ -62,7 +62,7 @@ class Paired(FolderSource):
             split folders; its names are images, with or without folders and extension, or patients.
         test_fraction: share of the images that become ``test``, by patient, where there are no
             split folders.
-        seed: of that choice.
+        seed: seed of that choice.
 
     Raises:
         InputError: no layout is recognised or several are, classes are not those of the files, or

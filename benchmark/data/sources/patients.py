@@ -1,4 +1,4 @@
-"""Which patient a file shows: from its folders, its name, or a list of the user."""
+"""Which patient a file shows: from its folders, its name, or the user's list."""
 
 from __future__ import annotations
 

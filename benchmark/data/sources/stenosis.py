@@ -87,7 +87,7 @@ class DanilovStenosis(FolderSource):
         raw: the unpacked folder, ``dataset/`` in it, or a folder above.
         split: ``official``: the two lists as published; ``patient``: the patients with 833/8325 of
             the frames are ``test``, so that no patient is in both splits.
-        seed: of the split by patient.
+        seed: seed of the split by patient.
 
     Raises:
         InputError: from `frames`: a list is too large or is not text.

@@ -23,7 +23,7 @@ class Capsules(NamedTuple):
     label: np.ndarray  # int 0..31; 0 attenuates but is not vessel
 
     def where(self, chosen: np.ndarray) -> Capsules:
-        """Those that a mask chooses."""
+        """The capsules that a mask selects."""
         return Capsules(*(array[chosen] for array in self))
 
 

@@ -27,7 +27,7 @@ _BEAT_FRAMES = 13.0  # 15 frames/s at 70 beats per minute
 class View:
     """Everything about a video that is independent of frame and size.
 
-    The videos of a patient alternate between both arteries.
+    Every third video of a patient shows the right coronary artery, the others the left.
     """
 
     def __init__(self, seed: int, patient: int, video: int) -> None:

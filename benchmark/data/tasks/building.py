@@ -73,7 +73,7 @@ def write_task_folder(
     The folder is built in ``<out>.partial`` and renamed when complete. A finished one with the same
     frames and parameters is returned immediately.
 
-    Arguments that are not named here are those of `benchmark.data.packs.build_pack`.
+    Arguments not listed here are those of `benchmark.data.packs.build_pack`.
 
     Args:
         kind: ``"segmentation"``, ``"detection"`` or ``"denoising"``; None: the source's usual one.
@@ -82,7 +82,7 @@ def write_task_folder(
             group where groups are known, selected by a hash of their names.
         degradation: denoising: noise and blur, where the source has no noisy frames of its own;
             None: the default of `Degradation`.
-        frames_per_group: denoising: frames of each patient or study, where they are of videos.
+        frames_per_group: denoising: frames of each patient or study, where there are videos.
 
     Raises:
         InputError: a bad argument; a kind the source is not annotated for; no usable frame; `out`

@@ -82,7 +82,7 @@ class TaskManifest(Schema):
     task: Text
     classes: list[str]
     plan_hash: Text
-    parameters: dict[str, Any]  # with the frames, what the plan hash is of
+    parameters: dict[str, Any]  # with the frames, the input of the plan hash
     splits: dict[FileName, list[ManifestItem]]
     split_hash: Text
     split: SplitOrigin
@@ -130,7 +130,7 @@ class TaskFolder:
             complete: every listed file has to be there.
 
         Raises:
-            InputError: it is not, or is of another kind.
+            InputError: it is not, or is a task of another kind.
         """
         path = Path(path)
         if not path.is_dir():

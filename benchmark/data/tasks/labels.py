@@ -25,10 +25,10 @@ def labelled(
 
     Args:
         folder: the prepared task.
-        split: ``"train"``, usually; nothing of another split is used.
+        split: ``"train"``, usually; no other split is used.
         fraction: share of the images.
         count: number of images; None for the share.
-        seed: of the draw, which depends only on it and on the names of patients and images.
+        seed: seed of the draw, which depends only on it and the names of patients and images.
 
     Raises:
         InputError: there is no such split, the share is not above 0 and at most 1, the number

@@ -19,7 +19,7 @@ def crop_maps(
 ) -> Tensor:
     """Crop and mirror maps of full frames like the frames themselves; resize them (bilinear).
 
-    The paper does not state the interpolation; it is that of the released code, also by default.
+    The paper does not state the interpolation; the released code's is used, also by default.
 
     Args:
         maps: B×R×C in [0, 1], covering the valid part of each frame.

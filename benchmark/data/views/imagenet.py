@@ -1,4 +1,4 @@
-"""Intensities of ImageNet, for which most encoders are normalised."""
+"""ImageNet's intensity statistics, by which the input of most encoders is normalised."""
 
 from __future__ import annotations
 

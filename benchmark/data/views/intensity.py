@@ -1,9 +1,9 @@
 """Random intensity augmentations of a batch, on its device.
 
-Those colour augmentations of natural images (SimCLR, Chen et al., ICML 2020, and its successors)
-that apply to grayscale angiograms: brightness, contrast, blur and solarisation, but not saturation,
-hue and grayscale conversion. Solarisation inverts bright pixels, which may make vessels brighter
-than their surroundings; it is kept because published recipes use it.
+The colour augmentations of natural images (SimCLR, Chen et al., ICML 2020, and its successors) that
+apply to grayscale angiograms: brightness, contrast, blur and solarisation, but not saturation, hue
+and grayscale conversion. Solarisation inverts bright pixels, which may make vessels brighter than
+their surroundings; it is kept because published recipes use it.
 
 Intensities are float32 in [0, 255] throughout. PIL rounds them to integers after each step; here
 they are only clipped.

@@ -127,7 +127,7 @@ class MultiCrop(TwoViews):
         if not names:
             return views
         # All crops at once need few kernels on a GPU. A CPU is faster with one at a time, which
-        # stays in its caches, and rounds some functions by where a number lies in a batch.
+        # stays in its caches; its rounding of some functions depends on the position in a batch.
         on_cpu = data["frame"].device.type == "cpu"
         groups = [[name] for name in names] if on_cpu else [names]
         views["local"] = torch.cat([self._local(data, group) for group in groups])

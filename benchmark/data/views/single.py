@@ -75,8 +75,7 @@ class ViewMaker(BaseDataPreprocessor):
     def intensities(self, images: Tensor) -> Tensor:
         """The intensities in 0…255 of normalised B×3×H×W images, the inverse of `normalise`.
 
-        Rounded to whole levels, which crops have, so that no rounding error of the normalisation is
-        left.
+        Rounded to integers, as crops are, which removes the rounding errors of the normalisation.
         """
         return torch.addcmul(self.mean, images.float(), self.std).round_()
 

@@ -12,7 +12,7 @@ _TABLES, _RESTART = 0xC4, 0xDD
 _LOSSLESS, _JPEG_LS = 0xC3, 0xF7
 _HARMLESS = {0xDB, 0xDD, 0xF8, 0xFE, *range(0xE0, 0xF0)}
 _LARGEST_CATEGORY = 16
-"""Of the difference of two 16-bit values."""
+"""For the difference of two 16-bit values."""
 
 
 def check_jpeg_header(content: bytes, rows: int, columns: int, samples: int, bits: int) -> None:

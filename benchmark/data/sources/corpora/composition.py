@@ -1,4 +1,4 @@
-"""What all datasets have in common that are composed of others: XA-170K and XA-20K."""
+"""What the datasets composed of others, XA-170K and XA-20K, have in common."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TrainingXcad(Xcad):
 class ComposedSource(FolderSource):
     """Base class of the datasets that are composed of others.
 
-    `Frame.source` is the part's name, `Frame.path` begins with it. Of a part with splits, only
+    `Frame.source` is the part's name, `Frame.path` begins with it. From a part with splits, only
     those that a pack of it holds by default (`Source.pack_splits`) are taken; the others are set
     aside and counted.
 

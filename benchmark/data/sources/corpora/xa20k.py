@@ -66,9 +66,9 @@ class Xa20k(ComposedSource):
             name, of which some may be left out.
         cadica_rule: which frames of CADICA are used; see `Cadica`.
         syntax_group: how the patients of SYNTAX are identified; see `Folder`.
-        stenosis_split: whose training frames are used; see `DanilovStenosis`. Those of the
-            ``official`` split show patients of its test frames; it is the published one.
-        stenosis_seed: of the split by patient.
+        stenosis_split: whose training frames are used; see `DanilovStenosis`. The ``official``
+            split is the published one, although its training and test frames share patients.
+        stenosis_seed: seed of the split by patient.
 
     Raises:
         InputError: the folder lacks a part.
@@ -126,11 +126,11 @@ class Xa20k(ComposedSource):
         self._test_images: frozenset[str] = frozenset()
 
     def walk(self) -> Iterator[Frame]:
-        # To the end first: the parts find their test images meanwhile, and any may show them.
+        # Walk all parts first: test images are known only then, and any part may contain them.
         frames = list(super().walk())
         parts = (part for part in self._parts.values() if isinstance(part, TrainingImages))
         self._test_images = frozenset().union(*(part.test_images for part in parts))
-        # Other test images leave other frames, so that a pack has to be built again.
+        # Different test images leave different frames, so a pack has to be rebuilt.
         self.options["test_images"] = sha256_json(sorted(self._test_images))
         yield from frames
 

@@ -25,7 +25,7 @@ WITH_SPLITS = (
     "{train,val,test}/{images,masks}, images/{train,val,test} + masks/{train,val,test}, and one "
     "folder or annotation file for each split"
 )
-"""Those that say the split of every image."""
+"""Those that give the split of every image."""
 
 __all__ = ["ACCEPTED", "LAYOUTS", "WITH_SPLITS", "Layout", "Sample", "recognise"]
 
@@ -39,7 +39,7 @@ def recognise(
         source: whose data they are.
         root: the folder.
         kinds: keys of `LAYOUTS`.
-        problems: takes files that cannot be read and may belong to a layout, or to none.
+        problems: files that cannot be read, and may belong to a layout, are added to it.
 
     Raises:
         InputError: one of them is ambiguous or incomplete.

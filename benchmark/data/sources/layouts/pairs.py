@@ -42,10 +42,10 @@ class FolderPair(NamedTuple):
 def find_pairs(
     root: Path, first: Collection[str], second: Collection[str]
 ) -> tuple[list[FolderPair], str]:
-    """Pairs of folders with these names, in the order of the splits, and how they lie.
+    """Pairs of folders with these names, in the order of the splits, and a title of the layout.
 
-    Accepted are ``{split}/{first,second}``, ``first/{split}`` + ``second/{split}``, and ``first`` +
-    ``second`` without splits.
+    Accepted layouts: ``{split}/{first,second}``, ``first/{split}`` + ``second/{split}``, and
+    ``first`` + ``second`` without splits.
 
     Raises:
         InputError: several folders may be meant, or one has a split that the other lacks.
@@ -121,7 +121,7 @@ def _in_order(pairs: list[FolderPair]) -> list[FolderPair]:
 
 
 class _PairLayout(Layout):
-    """Files of the same path below two folders, up to the extension."""
+    """Files with the same path below two folders, whatever their extension."""
 
     first_folders: ClassVar[tuple[str, ...]]
     second_folders: ClassVar[tuple[str, ...]]
@@ -166,8 +166,8 @@ def _key(path: Path, folder: Path) -> str:
 
 
 class MaskLayout(_PairLayout):
-    """Images and masks: of one class by the rule of `benchmark.data.formats.masks`, of several
-    classes as class indices, see `benchmark.data.formats.label_maps`.
+    """Images and masks: one class is read by the rule of `benchmark.data.formats.masks`, several as
+    class indices, see `benchmark.data.formats.label_maps`.
     """
 
     kind = "masks"

@@ -66,7 +66,7 @@ def write_cadica(raw: RawDataset) -> None:
 
 
 def _write_video(raw: RawDataset, folder: str) -> str:
-    """Write the frames of ``…/pX/vY``; the stem of their names, ``pX_vY``."""
+    """Write the frames of ``…/pX/vY``; returns the stem of their names, ``pX_vY``."""
     stem = "_".join(folder.split("/")[-2:])
     patient, video = (int(word[1:]) for word in stem.split("_"))
     for number in range(9, 13):

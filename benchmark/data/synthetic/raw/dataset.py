@@ -29,8 +29,8 @@ class RawDataset:
         defects: whether to plant the known defects of the real download.
         frames: number of usable frames by split (None where the dataset has no split).
         skipped: number of planted defects by the reason that walking or reading gives.
-        written: the files written so far, as patterns relative to the root of the whole.
-        below: of a part of a larger dataset, its folder there, with ``/`` at the end.
+        written: the files written so far, as patterns relative to the root of the complete dataset.
+        below: folder of a part within a larger dataset, with ``/`` at the end.
     """
 
     root: Path

@@ -31,7 +31,7 @@ def write_caxf(raw: RawDataset) -> None:
 
 
 def _caxf_defects(raw: RawDataset) -> list[str]:
-    """Write the defects; further rows of the list of patients."""
+    """Write the defects; returns further rows of the list of patients."""
     drawn = raw.draw(20)
     mask = drawn.vessel * np.uint8(255)
     classes = np.where(drawn.image > drawn.image[drawn.vessel].mean(), mask, mask // 2)
@@ -97,7 +97,7 @@ def write_dca1(raw: RawDataset) -> None:
     raw.save(f"{top}/11_gt.pgm", mask)
     raw.write(f"{top}/12.pgm", b"", skipped="empty file")
     raw.save(f"{top}/12_gt.pgm", mask)
-    # Of the twelve pairs nine are train, and the two damaged ones are test.
+    # Nine of the twelve pairs are train, and the two damaged ones are test.
     raw.frames.update(train=3, test=-1)
     raw.save(f"{top}/13.pgm", drawn.image, skipped="image without a mask")
     raw.save(f"{top}/14_gt.pgm", mask, skipped="mask without an image")

@@ -15,11 +15,11 @@ from benchmark.data.synthetic.raw.stenosis import patients_with_stenoses, write_
 from benchmark.data.synthetic.raw.syntax import write_syntax
 
 _SEEDS = 1000
-"""The seeds of the parts are multiples of it apart, so that no two parts share patients."""
+"""The seeds of the parts are this far apart, so that no two parts share patients."""
 
 
 def write_xa20k(raw: RawDataset) -> None:
-    """One folder per part, written as the part alone, but each of other patients.
+    """One folder per part, written like the part alone, but with different patients.
 
     The counts are those of a pack. Among the defects are training images of one subset of ARCADE
     that are test images of the other, since both show the same patients.

@@ -228,7 +228,7 @@ def test_find_report_by_task_and_pretraining_dataset(tmp_path, scenes):
     changed = {**report, "counts": {**report["counts"], "exact": 0}}
     old = {key: value for key, value in report.items() if key != "report_hash"} | {"schema": "0"}
     old["report_hash"] = sha256_json(old)
-    for content, message in ((changed, "by hand"), (old, "another version"), ([], "not a JSON ob")):
+    for content, message in ((changed, "edited"), (old, "another version"), ([], "not a JSON ob")):
         file.write_text(json.dumps(content))
         with pytest.raises(InputError, match=message):
             find_leakage_report(other.path, corpus_hash)
