@@ -1,6 +1,6 @@
-"""Fine-tuning and scoring; before anything below is imported, mmcv gets its operations."""
+"""Fine-tuning and scoring; mmcv's operations are installed before anything below is imported."""
 
 from benchmark.openmmlab.mmcv_ops import install_mmcv_ops
 
-# Here, because it has to come before the first import of mmdetection, and mmsegmentation has one.
+# Here, because it must precede the first import of mmdetection, which mmsegmentation imports.
 install_mmcv_ops()

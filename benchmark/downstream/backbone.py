@@ -13,18 +13,18 @@ from benchmark.errors import InputError
 from benchmark.type_hints import Rate
 
 DROP_PATH = 0.1
-"""Stochastic depth of the last block, where an encoder has it and nothing else is said."""
+"""Default stochastic depth of the last block, for encoders that have it."""
 
 
 class EncoderMaps(nn.Module):
     """An exported encoder: image in, its feature maps out, finest first.
 
-    All parameters are trained, the position table included. What the maps in use do not need is
-    dropped after loading, so every parameter gets a gradient.
+    All parameters are trained, the position table included. Layers that the maps in use do not need
+    are dropped after loading, so every parameter gets a gradient.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly. Of a card alone the
-            encoder has initial weights.
+        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly. A card alone gives
+            initial weights.
         drop_path: stochastic depth of the last block; None for 0.1 where the encoder has it.
         final_norm: apply the encoder's final norm to the map, if it has one.
         finest: maps of smaller strides are dropped, unless there is only one map.
@@ -64,6 +64,6 @@ def check_channels(card: EncoderCard, folder: str | Path | EncoderCard) -> None:
     channels = card.arguments.get("in_channels", 3)
     if channels != 3:
         raise InputError(
-            f"{folder}: an encoder of in_channels={channels}; fine-tuning shows images of 3, "
-            f"choose another encoder"
+            f"{folder}: takes in_channels={channels}, but fine-tuning uses 3; choose another "
+            "encoder"
         )

@@ -39,11 +39,11 @@ class BenchmarkCell:
     """One cell of the benchmark: method × dataset × seed, fine-tuned or evaluated frozen.
 
     Attributes:
-        config: of the training or evaluation.
-        card: of the method.
+        config: config of the training or evaluation.
+        card: card of the method.
         dataset: id of the record (`benchmark.results.dataset_ids`).
-        seed: of the run.
-        folder: of its checkpoints, logs and predictions.
+        seed: seed of the run.
+        folder: folder of its checkpoints, logs and predictions.
         results: folder of the records.
         live: whether one progress line is shown instead of log lines, on a terminal.
     """
@@ -129,12 +129,12 @@ def _exported_weights(config: Config) -> str | None:
 
 
 def with_patients(scores: pd.DataFrame, folder: TaskFolder, split: str = "test") -> pd.DataFrame:
-    """The scores with a column ``patient``: images of one are no independent observations.
+    """The scores with a column ``patient``: images of one patient are not independent.
 
     Args:
         scores: one row per image of the split; column ``image`` names it.
-        folder: the task. Where it knows the patient (or the study) of no image, the scores come
-            back as they are; where it does not know that of some, their cells are empty.
+        folder: the task. If it knows no patient (or study) at all, the scores are returned
+            unchanged; images of unknown patients get empty cells.
     """
     groups = {item["stem"]: item["group"] for item in folder.splits[split]}
     if not any(groups.values()):
@@ -175,7 +175,7 @@ def values_of_cell(
         method=cell.card.method,
         title=cell.card.title,
         family=cell.card.family,
-        # The card names the pre-training dataset of the recipe; the row, that of this encoder.
+        # The card names the pre-training dataset of the recipe; the record, that of this encoder.
         pretraining=origin.get("pretraining", cell.card.pretraining),
         dataset=cell.dataset,
         task=cell.config.task,
@@ -211,11 +211,11 @@ def metric_entries(
             "headline": name in headlines,
         }
         for name, definition in metric.definitions().items()
-        if isfinite(values[name])  # a class without truth has no score
+        if isfinite(values[name])  # a class without ground truth has no score
     }
 
 
 def timing(begun: float) -> dict[str, Any]:
-    """The times of a record: of work that began at this time stamp and ends now."""
+    """The times of a record, for work that began at this time stamp and ends now."""
     now = time.time()
     return {"wall_time_s": now - begun, "started": utc(begun), "finished": utc(now)}

@@ -1,4 +1,4 @@
-"""The config of a cell of the benchmark: a dataset's, with a method's encoder put in."""
+"""The config of a cell of the benchmark: that of a dataset, with a method's encoder inserted."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from benchmark.training.preview import read_values
 # What a method's own recipe may set; data, epochs and scoring stay those of the dataset.
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
-# Beside its model, what a method may bring in place of the dataset's.
+# What a method may replace in the dataset's config besides the model.
 _OWN_PARTS = ("test_pipeline",)
 
 
 def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> None:
-    """Refuse a folder that was prepared as another dataset: its scores would stand in this column.
+    """Refuse a folder prepared as another dataset: its scores would appear in this column.
 
-    A name that no dataset of its kind has says nothing: a user's own, or what its frames are called
-    in a task of another kind.
+    A task name without a config of the same kind is accepted: it is a user's own, or that of the
+    same frames in a task of another kind.
 
     Raises:
         InputError: the folder is of another dataset of `configs`.
@@ -58,7 +58,7 @@ def compose(
     protocol: str | None = None,
     lora: bool = False,
 ) -> tuple[Config, MethodCard]:
-    """The config of a dataset with the encoder of a method put in.
+    """The config of a dataset with the encoder of a method inserted.
 
     Args:
         configs: folder of all configs.
@@ -68,7 +68,7 @@ def compose(
         scale: see `configs/_base_/scales.py`.
         options: ``key.path=value``.
         work: folder of all runs.
-        protocol: another protocol than the usual one of the dataset.
+        protocol: a protocol other than the dataset's usual one.
         lora: adapt the encoder by low-rank updates, see `benchmark.downstream.lora`.
 
     Raises:
@@ -115,13 +115,13 @@ def compose(
 
 
 def drop_unset_label_count(config: Config) -> None:
-    """Remove the key if it is None: such a config has the hash of one without it."""
+    """Remove the key if it is None, so that the config has the hash of one without it."""
     if config.get("label_count") is None:
         config.pop("label_count", None)
 
 
 def _parts_of(method: str | Path, configs: Path, scale: str) -> Config:
-    """What a method brings: its `encoder.py`, or the encoder that its `pretrain.py` exports."""
+    """What a method contributes: its `encoder.py`, or the encoder its `pretrain.py` exports."""
     if isinstance(method, str):
         path = encoder_config(method, configs)
         if path is not None:

@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 def evenly_spread(items: Sequence[T], count: int) -> list[T]:
-    """`count` of the items at equal distances, the first and the last among them; all of fewer.
+    """`count` evenly spaced items, the first and the last among them; all if there are fewer.
 
-    A function of the list alone: every method and seed keeps the same images.
+    It depends on the list alone: every method and seed keeps the same images.
     """
     if count >= len(items):
         return list(items)

@@ -72,7 +72,7 @@ def run_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRecord:
     with StopSignals() as stop:
         # Before anything is written: an encoder may be missing.
         parts = assemble(cell, task, folder)
-        # Looked up before the training: a damaged report is no reason to lose a finished run.
+        # Looked up before the training: a damaged report must not cost a finished run.
         leakage = leakage_with(folder, parts.encoder)
         run = make_run(cell, parts, stop, begun)
         with run.opened("replace" if overwrite == "always" else "resume or replace"):
@@ -105,8 +105,9 @@ class FineTuningParts:
     Attributes:
         loader, optimizer: None where nothing is trained.
         encoder: fingerprint, hash of the weights and provenance; None without one.
-        parameters: of the model, without low-rank updates, which are merged in the end.
-        trained_parameters: that the optimiser changes.
+        parameters: parameter count of the model, without low-rank updates, which are merged in the
+            end.
+        trained_parameters: count of those that the optimiser changes.
     """
 
     task: Task
@@ -125,7 +126,7 @@ def assemble(cell: BenchmarkCell, task: Task, folder: TaskFolder) -> FineTuningP
     """Build model, data, optimiser and metric of a cell. Nothing is written.
 
     Raises:
-        InputError: a metric of the config is none of the task; encoder or dataset do not fit.
+        InputError: the task lacks a metric of the config; encoder or dataset do not fit.
     """
     config = cell.config
     model = task.build_model(config, cell.seed, folder)

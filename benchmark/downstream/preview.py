@@ -27,7 +27,8 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     ``configs/downstream`` of the current folder adds to that of an installed package.
 
     Raises:
-        InputError: there is no such dataset, or its name reads as another's with labels or a kind.
+        InputError: there is no such dataset, or its name reads as the id of an evaluation of
+            another.
     """
     usual = configs / "downstream"
     folder = usual / (protocol or "")
@@ -90,7 +91,7 @@ def find_method(name: str, configs: Path, work: Path) -> str | Path:
     """The method that a command line names: by its id, or by the path of its config or folder.
 
     Returns:
-        Its id in `configs`; of a config elsewhere the folder of the encoder its run exports.
+        Its id in `configs`; for a config elsewhere, the folder of the encoder its run exports.
 
     Raises:
         InputError: there is no such method or config.
@@ -124,7 +125,7 @@ def preview_cell(
     label_counts: Collection[int] = (),
     lora: bool = False,
 ) -> None:
-    """Report what would keep a method from being fine-tuned on a dataset, as far as is cheap.
+    """Check, as far as is cheap, whether a method can be fine-tuned on a dataset.
 
     Args:
         configs: folder of all configs.

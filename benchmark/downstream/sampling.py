@@ -17,13 +17,13 @@ from benchmark.randomness import permutation, stream_key
 class TaskDataset:
     """One split of a prepared task, mixed into a dataset of OpenMMLab.
 
-    Items are asked for as (epoch, index). Before the transforms of an item run, the global
+    Items are requested as (epoch, index). Before the transforms of an item run, the global
     generators they use are keyed by (seed, epoch, index): augmentations do not depend on workers,
     on the order of items, or on the encoder that is fine-tuned.
 
     An epoch of a number of images (`count`) is as long as one of the complete split: sample k is
-    image k modulo `count`, with an augmentation of its own. So few labels are trained for as many
-    steps as all of them.
+    image k modulo `count`, with an augmentation of its own. Training on few labels thus takes as
+    many steps as on all of them.
 
     Args:
         folder: the prepared task.

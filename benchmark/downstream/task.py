@@ -35,7 +35,7 @@ class TaskMetric(BaseMetric):
 
     Attributes:
         predictions: folder that the predictions are written into.
-        lower_is_better: the metrics of which less is better.
+        lower_is_better: metrics for which lower is better.
         scores: after the evaluation, one row for each image; its column ``image`` names it.
     """
 
@@ -55,7 +55,7 @@ class TaskMetric(BaseMetric):
 
 @dataclass(frozen=True)
 class TaskClasses:
-    """What building a network asks of a prepared task: its classes, and what an error names."""
+    """What building a network needs from a prepared task: its classes, and a path for errors."""
 
     path: Path
     classes: list[str]
@@ -63,7 +63,7 @@ class TaskClasses:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicts for one frame, at the size H×W of the frame; None is of other tasks.
+    """What a model predicts for one frame, at its size H×W; fields of other tasks are None.
 
     Attributes:
         masks: segmentation, one mask per class without the background: bool C×H×W.
@@ -113,7 +113,7 @@ class Task(ABC):
         """
 
     def build_dataset(self, config: Config, folder: TaskFolder, split: str, seed: int) -> Dataset:
-        """The dataset of a split: to train on with the labels of the config, otherwise with all.
+        """The dataset of a split: for training with the labels of the config, otherwise with all.
 
         Raises:
             InputError: there are fewer labels.
@@ -160,20 +160,20 @@ class Task(ABC):
 
     @abstractmethod
     def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:
-        """The prediction in what a model gives for a frame, as a dictionary.
+        """The prediction in a model's output for a frame, a dictionary.
 
         Args:
             classes: names, without the background.
         """
 
     def adjust_optimizer(self, optimizer: Optimizer, model: nn.Module) -> None:  # noqa: B027
-        """Change what the rule for parameter groups does not know."""
+        """Change what the rule for parameter groups does not cover."""
 
 
 def scoring_batch_size(config: Config) -> int:
     """Frames of the test split that pass through the network at once.
 
-    Those of native size cannot be stacked; a classical model takes them one by one.
+    Frames of native size cannot be stacked; a classical model takes them one by one.
     """
     return config.batch_size if config.epochs else 1
 
@@ -199,7 +199,7 @@ def scoring_loader(dataset: Dataset, config: Config, batch_size: int | None = No
 
 
 def reset_parameters(part: nn.Module, seed: int, name: str) -> None:
-    """Initialise a part from a key of its own, whatever was built before it."""
+    """Initialise a part from its own key, independent of what was built before it."""
     seed_torch(seed, name)
     for module in part.modules():
         if next(module.parameters(recurse=False), None) is not None:

@@ -52,10 +52,7 @@ def test_an_encoder_becomes_a_file(run, encoder, tmp_path):
 def test_a_segmentor_becomes_a_file_and_a_filter_does_not(run, assets, tmp_path):
     code, printed, errors = run(assets["model"], "--out", tmp_path / "model.onnx")
     assert (code, printed) == (2, "")
-    assert errors == (
-        f"error: {assets['model']}: a VesselnessSegmentor is no network that could be written as "
-        "ONNX\n"
-    )
+    assert errors == f"error: {assets['model']}: a VesselnessSegmentor cannot be written as ONNX\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""The row without learning: non-local means (Buades et al., CVPR 2005)."""
+"""The baseline without learning: non-local means (Buades et al., CVPR 2005)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def noise_level(frame: np.ndarray) -> float:
     """Standard deviation of white noise in a frame, in the unit of the frame.
 
     The median of the absolute diagonal wavelet details at the finest scale, over the median of
-    |N(0, 1)| (Donoho & Johnstone, Biometrika 1994); what scikit-image's `estimate_sigma` computes
-    up to the border. Vessels and edges are few among the details, and a median does not see them.
+    |N(0, 1)| (Donoho & Johnstone, Biometrika 1994); what scikit-image's `estimate_sigma` computes,
+    except at the border. Vessels and edges are few among the details, and hardly affect a median.
 
     Args:
         frame: H×W, at least 4×4 pixels.
@@ -36,11 +36,12 @@ def noise_level(frame: np.ndarray) -> float:
 
 @MODELS.register_module()
 class NonLocalMeans(BaseModel):
-    """Non-local means as a model that predicts and has nothing to train.
+    """Non-local means as a model without trainable parameters.
 
     Every pixel becomes the mean of the pixels around it, weighted by how much their patches
-    resemble its own: scikit-image's `denoise_nl_means`, with 2σ² taken off the squared differences
-    of patches (Buades et al., IPOL 2011). σ is estimated for each frame, and h follows it.
+    resemble its own: scikit-image's `denoise_nl_means`, with 2σ² subtracted from the squared
+    differences of patches (Buades et al., IPOL 2011). σ is estimated for each frame, and h is
+    proportional to it.
 
     Args:
         patch_size: side of the patches that are compared, in pixels.

@@ -24,7 +24,7 @@ from benchmark.registry import TRANSFORMS
 from benchmark.type_hints import Count
 
 CACHE_BYTES = 1 << 30
-"""Most memory a dataset keeps decoded frames in; those beyond it are read again each time."""
+"""Maximum memory for a dataset's decoded frames; those beyond it are read again each time."""
 
 
 def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
 class DenoisingDataset(TaskDataset, BaseDataset):
     """One split of a denoising folder, see `TaskDataset`.
 
-    The transforms are those of ``img``, the picture of `read_pair`; `PackPair` is the last.
+    The transforms act on ``img``, the picture of `read_pair`; `PackPair` is the last.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -80,10 +80,10 @@ class DenoisingDataset(TaskDataset, BaseDataset):
 
 @TRANSFORMS.register_module()
 class RandomWindow(BaseTransform):
-    """A square cut out at native resolution, anywhere with equal chance.
+    """A square crop at native resolution, at a uniformly random position.
 
-    Frames are never resized: averaging neighbouring pixels would take away the noise that is to be
-    removed. A smaller frame is mirrored at its lower and right side.
+    Frames are never resized: averaging neighbouring pixels would remove the noise that is to be
+    predicted. A smaller frame is mirrored at its lower and right side.
 
     Args:
         size: side in pixels.

@@ -15,10 +15,11 @@ class DnCNN(nn.Module):
     """Convolutions that predict the noise in a frame.
 
     Section III of the paper: 3×3 convolution and ReLU; `depth` − 2 times 3×3 convolution, batch
-    norm and ReLU; 3×3 convolution. Zero padding keeps the size at every layer, so that any size
-    goes through. As in the authors' code only the first convolution has a bias: batch norm brings
-    one to the others, and noise has none at the last. Weights start as in He et al. (ICCV 2015),
-    but the last convolution at zero, as in the other networks (see `ZeroConv2d`).
+    norm and ReLU; 3×3 convolution. Zero padding keeps the size at every layer, so that frames can
+    have any size. As in the authors' code only the first convolution has a bias: batch norm
+    provides that of the others, and the last, which predicts noise, needs none. Weights start as in
+    He et al. (ICCV 2015), but the last convolution at zero, as in the other networks (see
+    `ZeroConv2d`).
 
     17 layers are the paper's DnCNN-S, 556,096 parameters for one channel and a receptive field of
     35×35 pixels; its blind DnCNN-B has 20.

@@ -17,7 +17,7 @@ from benchmark.downstream.task import TaskMetric
 from benchmark.errors import InputError
 
 MAX_PSNR = 100.0
-"""dB an identical picture is given. One grey level in one pixel of 512² are 102 dB."""
+"""PSNR (dB) of an identical picture. An error of one grey level in one pixel of 512² is 102 dB."""
 
 _KINDS = {
     "psnr": "psnr/per-image-mean/8-bit/at-most-100-dB",
@@ -27,7 +27,7 @@ _INPUT = "input"
 
 
 def definitions(levels: Sequence[int] = ()) -> dict[str, str]:
-    """Definition ids, part of every result: numbers of other definitions never share a column.
+    """Definition ids, part of every result: numbers with other definitions never share a column.
 
     Args:
         levels: dose levels of the split; each has numbers of its own.
@@ -43,7 +43,7 @@ def definitions(levels: Sequence[int] = ()) -> dict[str, str]:
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB, 10·log10(255² / MSE), at most `MAX_PSNR`.
 
-    An identical picture has an infinite one, of which no mean can be taken.
+    That of an identical picture would be infinite, and could not be averaged.
 
     Args:
         picture, truth: uint8, H×W.
@@ -67,13 +67,13 @@ def ssim(picture: np.ndarray, truth: np.ndarray) -> float:
 class DenoisingMetric(TaskMetric):
     """PSNR in dB and SSIM in percent of every image at native size, and their means.
 
-    Beside the denoised frames the degraded ones are scored (`psnr_input`, `ssim_input`), which is
-    what doing nothing would give, and the frames of each dose level on their own.
+    The degraded frames are scored too (`psnr_input`, `ssim_input`), as the result of not denoising,
+    and so are the frames of each dose level on their own.
 
     Args:
         folder: the task; clean and degraded frames are read from it.
         predictions: folder for the denoised frames (8-bit PNG).
-        split: which the clean frames are of.
+        split: split of the clean frames.
     """
 
     def __init__(self, folder: TaskFolder, predictions: Path, split: str = "test") -> None:

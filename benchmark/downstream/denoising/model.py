@@ -1,6 +1,7 @@
 """Denoisers of the benchmark: a network predicts the noise, and the noise is subtracted.
 
-The one for an encoder is that of segmentation (encoder, pyramid, UNet decoder) with one output.
+With an encoder, the network is that of segmentation (encoder, pyramid, UNet decoder) with one
+output.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class NoiseDecoder(UNetDecoder):
     """
 
     def __init__(self, widths: Sequence[Count] = (64, 128, 256, 512), stem: Count = 32) -> None:
-        # One map is two classes to mmsegmentation; its loss and threshold are not made use of.
+        # One map is two classes to mmsegmentation; its loss and threshold are not used.
         unused = {"loss_decode": {"type": nn.Identity}, "threshold": 0.5}
         super().__init__(widths, stem, num_classes=2, out_channels=1, **unused)
         self.conv_seg = ZeroConv2d(stem, 1, kernel_size=1)
@@ -79,14 +80,14 @@ class FramePreprocessor(BaseDataPreprocessor):
 
 @MODELS.register_module()
 class Denoiser(BaseModel):
-    """Residual learning: the denoised frame is the frame less the noise a network sees in it.
+    """Residual learning: the denoised frame is the frame minus the noise that a network predicts.
 
     Args:
         backbone: network, or its config; without neck and head it yields the noise.
         neck, decode_head: what follows the backbone, or None.
         loss: config of the loss between the denoised and the clean frame, in grey levels 0…255.
-        window: side of the windows a frame is cut into, in pixels; None: frames go through whole.
-        overlap: least share of a window in common with the next one (see `in_windows`).
+        window: side of the windows a frame is cut into, in pixels; None: frames are not cut.
+        overlap: minimum fraction of a window shared with the next one (see `in_windows`).
         data_preprocessor: a `FramePreprocessor`, or its config; None for its defaults.
 
     Raises:

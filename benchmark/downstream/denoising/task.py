@@ -63,7 +63,7 @@ class DenoisingTask(Task):
     def build_examples(
         self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path, split: str = "test"
     ) -> list[Example]:
-        """Degraded, clean and denoised frame: their middle, as shrinking removes noise, too."""
+        """Centre crops of the degraded, clean and denoised frame: shrinking would remove noise."""
         found = []
         for stem in (item["stem"] for item in items):
             pair = read_pair(folder, split, stem)
@@ -73,7 +73,7 @@ class DenoisingTask(Task):
         return found
 
     def frame_inputs(self, frame: np.ndarray, colour: bool) -> dict[str, Any]:
-        # In the place of the clean frame, which the transforms carry along.
+        # The second channel stands in for the clean frame, which the transforms expect.
         return {"img": np.stack([frame, frame], axis=2), "stem": ""}
 
     def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:

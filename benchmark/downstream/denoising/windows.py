@@ -1,4 +1,4 @@
-"""A frame of any size through a network of one size: overlapping windows, blended."""
+"""Applying a network of fixed input size to a frame of any size, in blended windows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def window_starts(length: int, window: int, overlap: float) -> list[int]:
     Args:
         length: pixels of the axis, at least `window`.
         window: pixels of a window.
-        overlap: least share of a window that it has in common with the next one, 0 ≤ share < 1.
+        overlap: minimum fraction of a window shared with the next one, 0 ≤ overlap < 1.
     """
     stride = max(int(window * (1 - overlap)), 1)
     gaps = -(-(length - window) // stride)
@@ -39,9 +39,9 @@ def in_windows(
 
     The result at a pixel is the mean over the windows it lies in, weighted by a pyramid that is
     highest in the middle of a window, where the network sees most around the pixel, and falls to
-    its border, so that no seam is left. The weights are whole numbers: whole numbers up to 255 that
-    the windows agree on come out exactly. A frame smaller than the window is mirrored at its lower
-    and right side, and the result cut back.
+    its border, so that no seam is left. The weights are integers, so that integers up to 255 on
+    which the windows agree are kept exactly. A frame smaller than the window is mirrored at its
+    lower and right side, and the result cut back.
 
     Args:
         network: B×1×window×window to the same shape.

@@ -18,7 +18,7 @@ from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 
 MAX_DETECTIONS = 100
-# Definition ids, part of every result: numbers of other definitions never share a column.
+# Definition ids, part of every result: numbers with other definitions never share a column.
 DEFINITIONS = {
     name: f"coco-ap/bbox/iou={iou}/maxdets={MAX_DETECTIONS}/area=all/native-size/v1"
     for name, iou in (("map50", "0.50"), ("map75", "0.75"), ("map", "0.50:0.95"))
@@ -52,7 +52,7 @@ def average_precision(matched: np.ndarray, truths: int) -> np.ndarray:
     """Average precision at 101 recalls, COCO's, of one image and class.
 
     Args:
-        matched: bool, T×N: whether detection n, best first, has met a true box at threshold t.
+        matched: bool, T×N: whether detection n, best first, matches a true box at threshold t.
         truths: number of true boxes, at least 1.
 
     Returns:
@@ -77,7 +77,7 @@ class DetectionMetric(TaskMetric):
     `scores` has a row for each image: `image`, the three metrics of this image alone (empty where
     it has no true box; their mean over the images is not the metric of the dataset, which ranks
     the detections of all images together), `n_truth`, `n_pred` (at most 100), `best_score` (0–1;
-    empty without a detection) and `found50`, the number of true boxes met by a detection at an
+    empty without a detection) and `found50`, the number of true boxes matched by a detection at an
     IoU of 0.5 or more.
 
     Args:
@@ -85,7 +85,7 @@ class DetectionMetric(TaskMetric):
         predictions: folder for the detections (`detections.json`, COCO's results).
 
     Raises:
-        InputError: the annotation file is missing or has not a single box.
+        InputError: the annotation file is missing or has no box.
     """
 
     def __init__(self, annotations: Path, predictions: Path) -> None:
@@ -94,7 +94,7 @@ class DetectionMetric(TaskMetric):
         self.truth.dataset = read_json(annotations)
         _quietly(self.truth.createIndex)
         if not self.truth.anns:
-            raise InputError(f"{annotations}: has no box; average precision needs one at least")
+            raise InputError(f"{annotations}: has no box; average precision needs at least one")
         self.image_ids = {item["file_name"]: item["id"] for item in self.truth.dataset["images"]}
         self.categories = sorted(self.truth.cats)
 

@@ -43,13 +43,13 @@ _KEYED = ("neck", "rpn_head", "roi_head")
 def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
     """The detector of a config; equal seeds give every encoder the same neck and heads.
 
-    Images are padded to squares of the side of the test pipeline. On an encoder (backbone
-    `ViTDet`) the backbone itself, the neck and its width, the strides of anchors and region
-    features, and the intensities frames are normalised with follow from the encoder. A plain ViT
-    becomes ViTDet's. Other transformers keep their own attention and positions: all tokens attend
-    to each other in `eva` and `beit`, within windows and globally in `samvit`. The pyramid on
-    their one map is ViTDet's as well. The maps of convolutional encoders from stride 4 on go to an
-    FPN (Lin et al., CVPR 2017) with as many levels as there are anchor sizes.
+    Images are padded to squares of the side of the test pipeline. For an encoder (backbone
+    `ViTDet`), it determines the backbone itself, the neck and its width, the strides of anchors and
+    region features, and how frames are normalised. A plain ViT becomes ViTDet's. Other transformers
+    keep their own attention and positions: all tokens attend to each other in `eva` and `beit`,
+    within windows and globally in `samvit`. The pyramid on their one map is ViTDet's as well. The
+    maps of convolutional encoders from stride 4 on go to an FPN (Lin et al., CVPR 2017) with as
+    many levels as there are anchor sizes.
 
     Args:
         config: has `model` and `test_pipeline`.
@@ -81,12 +81,12 @@ def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
 
 
 def _keep_boxes_exact(model: nn.Module) -> None:
-    """Have boxes computed in single precision where autocast is on; otherwise nothing changes.
+    """Compute boxes in single precision under autocast; otherwise nothing changes.
 
     mmdetection gives anchors the type of the region proposal network's outputs, proposals that of
     the anchors, and regions of interest that of the pyramid. The 8 significant bits of bf16 place
-    an edge above 256 px on even pixels only. DETR takes the sigmoid, which is a share of the side,
-    in the type of its last layer.
+    an edge above 256 px on even pixels only. DETR applies the sigmoid, which gives a fraction of
+    the side, in the type of its last layer.
     """
     for name, part in model.named_modules():
         if name in _LEADING_TO_BOXES:
@@ -100,10 +100,10 @@ def _in_single(output: Any) -> Any:
 
 
 def with_classes(config: Mapping[str, Any], folder: TaskFolder | TaskClasses) -> Mapping[str, Any]:
-    """The config, its head with as many classes as the task; the config itself stays as it is.
+    """A copy of the config whose head has as many classes as the task.
 
     Raises:
-        InputError: the config gives another number than 1, the default, or that of the task.
+        InputError: the config gives a number other than 1, the default, or that of the task.
     """
     model = copy.deepcopy(config["model"])
     where = "bbox_head" if model.get("roi_head") is None else "roi_head.bbox_head"
@@ -124,7 +124,7 @@ def decay_like_detectron2(optimizer: Optimizer, model: nn.Module) -> None:
     Everything decays, biases and tables of relative positions included, except for absolute
     positions and the weights and biases of norms. The LayerNorms over the channels of maps, in the
     pyramid and the box head, do decay: detectron2 has a class of its own for them, which its rule
-    for norms does not know. To be called before the first step.
+    for norms does not know. Call it before the first step.
 
     Args:
         optimizer: its groups have `names`, as `parameter_groups` makes them.
@@ -157,8 +157,8 @@ def _image_size(pipeline: list[dict[str, Any]]) -> int:
 
 
 def _choose_backbone(given: dict[str, Any], size: int) -> dict[str, Any]:
-    """ViTDet for a plain ViT; for other encoders what they are, without the settings of ViTDet."""
-    if "folder" not in given:  # which ViTDet says better
+    """ViTDet for a plain ViT; other encoders themselves, without the settings of ViTDet."""
+    if "folder" not in given:  # ViTDet reports it more clearly
         return {**given, "img_size": size}
     card = read_encoder_card(given["folder"])
     if card.architecture == "vit":
@@ -210,10 +210,10 @@ def _fit_neck(
 
 
 def _initialise(part: nn.Module, seed: int, name: str) -> None:
-    """Initialise a part from a key of its own, whatever was built before it."""
+    """Initialise a part from its own key, independent of what was built before it."""
     reset_parameters(part, seed, name)
-    # What the library lays over the defaults of torch, in its order: units of a convolution and a
-    # norm when they are built, then what the configs of the parts say.
+    # What the library applies on top of torch's defaults, in its order: conv-norm units as they are
+    # built, then the initialisation that the configs of the parts ask for.
     for module in part.modules():
         if isinstance(module, ConvModule):
             module.init_weights()

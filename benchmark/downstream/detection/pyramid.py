@@ -47,8 +47,8 @@ class SimpleFeaturePyramid(nn.Module):
     Args:
         in_channels: width D of the ViT.
         out_channels: width of all levels.
-        factors: size of each level relative to the map, falling by half from one to the next;
-            of 4, 2, 1 and 1/2.
+        factors: size of each level relative to the map, each half of the one before; from 4, 2, 1
+            and 1/2.
 
     Raises:
         InputError: other factors.

@@ -12,7 +12,7 @@ from benchmark.type_hints import Natural
 class MultiStep:
     """×`gamma` at each milestone, with a linear warm-up (ViTDet, authors' configuration).
 
-    Theirs are iterations 163,889 and 177,546 of 184,375: 8/9 and 26/27 of the run.
+    Their milestones are iterations 163,889 and 177,546 of 184,375: 8/9 and 26/27 of the run.
 
     Args:
         epochs: length of the run.

@@ -36,8 +36,8 @@ class DetectionTask(Task):
     def place_encoder(self, config: Config, encoder: Config) -> None:
         """The backbone stays ViTDet's; it takes the weights of the encoder.
 
-        If the encoder is no plain ViT, `build_detector` puts another backbone in its place: its
-        kind is known only once it has been exported.
+        If the encoder is not a plain ViT, `build_detector` replaces the backbone: the kind of an
+        encoder is known only once it has been exported.
         """
         config.model.backbone.folder = encoder.folder
 

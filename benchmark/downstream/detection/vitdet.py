@@ -23,7 +23,7 @@ from benchmark.nn.backbones.base import block_groups
 from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Natural, Rate
 
-# The parameters of an encoder that find a place in a ViTDet backbone, or are dropped.
+# The parameters of an encoder that a ViTDet backbone uses, or drops.
 _PARTS = {"patch_embed", "pos_embed", "cls_token", "reg_token", "norm_pre", "blocks", "norm"}
 _BLOCK_PARTS = {"norm1", "attn", "ls1", "norm2", "mlp", "ls2"}
 _ATTENTION_PARTS = {"qkv", "proj"}
@@ -47,7 +47,7 @@ def window_partition(maps: Tensor, window: int) -> tuple[Tensor, tuple[int, int]
 
 
 def window_merge(windows: Tensor, padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """The inverse of `window_partition`: B×H×W×D of `size`, without the filling."""
+    """The inverse of `window_partition`: B×H×W×D of `size`, without the padding."""
     window = windows.shape[1]
     rows, columns = padded[0] // window, padded[1] // window
     maps = windows.unflatten(0, (-1, rows, columns)).transpose(2, 3)
@@ -79,7 +79,7 @@ class RelativeAttention(nn.Module):
     for all heads. The tables start at zero, where this is the attention of the encoder.
 
     Args:
-        attention: timm's attention, whose weights are taken over.
+        attention: timm's attention, whose weights are reused.
         size: side of the square of tokens it is trained on.
 
     Raises:
@@ -119,11 +119,11 @@ class RelativeAttention(nn.Module):
 class ViTDetBlock(nn.Module):
     """A block of the encoder on maps, its attention within windows or global.
 
-    The filling of the last windows is not masked out: its tokens, zero before the projection to
-    keys and values, take part (authors' code).
+    The padding of the last windows is not masked out: its tokens, zero before the projection to
+    keys and values, are attended to (authors' code).
 
     Args:
-        block: timm's block, whose parts are taken over.
+        block: timm's block, whose parts are reused.
         window: side of the windows; None for global attention.
         grid: side of the map in tokens.
     """
@@ -160,8 +160,8 @@ class ViTDet(nn.Module):
     the pre-training and resampled (bicubic) to that of the image. Everything else is trained too.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly. Of a card alone the
-            encoder has initial weights.
+        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly. A card alone gives
+            initial weights.
         img_size: side of the images in pixels, a multiple of the patch size. Others work too;
             the relative positions of global attention are resampled then.
         window_size: side of the windows in patches.
@@ -169,7 +169,7 @@ class ViTDet(nn.Module):
         drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
 
     Raises:
-        InputError: the encoder is missing, damaged or no plain ViT, or a size does not divide.
+        InputError: the encoder is missing, damaged or not a plain ViT, or a size does not divide.
     """
 
     card: EncoderCard
@@ -222,7 +222,7 @@ class ViTDet(nn.Module):
         grid = (images.shape[-2] // patch, images.shape[-1] // patch)
         positions: Tensor = self.pos_embed
         if grid != self.grid_size:
-            # Without anti-aliasing, which would be another bicubic kernel than the authors'.
+            # Without anti-aliasing, which would use a different bicubic kernel from the authors'.
             positions = resample_abs_pos_embed(
                 positions, grid, self.grid_size, num_prefix_tokens=0, antialias=False
             )
@@ -233,7 +233,7 @@ class ViTDet(nn.Module):
 
 
 def _refuse_unknown(module: nn.Module, known: set[str], what: str) -> None:
-    """A parameter without a place here would be lost without a word."""
+    """A parameter without a place here would be lost silently."""
     unknown = {name.partition(".")[0] for name, _ in module.named_parameters()} - known
     if unknown:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The classes a ``model.json`` may name: a file that nobody vouches for must not run code."""
+"""The classes a ``model.json`` may name: an untrusted file must not run code."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.training.config import from_plain, named_object
 
-# Parts of networks and steps before them. Other modules of the same packages download, evaluate
-# texts or start programs.
+# Parts of networks and preprocessing steps. Other modules of the same packages download files,
+# evaluate strings or start programs.
 _MODULES = (
     *("benchmark.anatomy", "benchmark.downstream", "benchmark.nn", "methods"),
     *("mmseg.models", "mmseg.datasets.transforms", "mmdet.models", "mmdet.datasets.transforms"),
@@ -17,7 +17,7 @@ _MODULES = (
     *(f"mmpretrain.models.{room}" for room in ("backbones", "necks", "heads", "losses", "utils")),
 )
 _EVALUATES = "mmdet.models.task_modules.tracking"
-# Where a part would fetch initial weights of its own from.
+# Arguments from which a part would fetch its own initial weights.
 _FETCHES = ("pretrained", "checkpoint", "checkpoint_path", "load_from")
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -26,14 +26,14 @@ def find_class(name: str) -> type:
     """The class ``"module.Class"`` of this project, OpenMMLab, timm or torch.
 
     Raises:
-        InputError: it is of another module, does not exist, or is no class.
+        InputError: it is of another module, does not exist, or is not a class.
     """
     try:
         if not _is_allowed(name):
-            raise InputError(f"{name!r} is no part of a network of this project or its libraries")
+            raise InputError(f"{name!r} is not part of a network of this project or its libraries")
         found = named_object(name)
         if not isinstance(found, type) or not _is_allowed(f"{found.__module__}."):
-            raise InputError(f"{name!r} is no class of a part of a network")
+            raise InputError(f"{name!r} is not a class for a part of a network")
     except (ImportError, AttributeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -56,7 +56,7 @@ def read_parts(node: Any, origin: str) -> Any:
 
     Args:
         node: what `to_plain` made of it, from a file.
-        origin: what an error names.
+        origin: named in errors.
 
     Raises:
         InputError: a class must not be named.

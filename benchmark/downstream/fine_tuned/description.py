@@ -63,7 +63,7 @@ class ModelDescription(Schema):
             ``model`` is the network and ``test_pipeline`` what happens to a frame before it.
         encoder: content of `encoder.json` of the encoder in the network, without its weights; None
             where the network has none.
-        preprocessing: the same as config and encoder say, in short; compared when it is loaded.
+        preprocessing: short form of what config and encoder define; compared on loading.
         scores: of the test split, as in the record.
         provenance: of the weights.
         weights_sha256: of ``model.safetensors``.
@@ -89,7 +89,7 @@ class ModelDescription(Schema):
 
 
 def provenance_of(record: RunRecord) -> ModelProvenance:
-    """The provenance of the model that a record is of."""
+    """The provenance of the model that a record describes."""
     content = record.model_dump(include=set(ModelProvenance.model_fields))
     return ModelProvenance.model_validate(content)
 

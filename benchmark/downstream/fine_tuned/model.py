@@ -66,16 +66,16 @@ class FineTunedModel:
 
     @property
     def batch_size(self) -> int:
-        """Frames at once when the model was scored; other batches change the last bits of sums."""
+        """Batch size with which the model was scored; others change the last bits of sums."""
         return scoring_batch_size(self.config)
 
     @torch.no_grad()
     def predict(self, frames: Sequence[np.ndarray]) -> list[Prediction]:
-        """Apply the pre-processing, the network and what follows it, as on the scored test split.
+        """Apply pre-processing, network and post-processing, as on the scored test split.
 
         Args:
             frames: 8-bit grayscale, uint8 H×W, 0 black; of any sizes. They pass through the network
-                together, as far as it resizes them to one size.
+                together if they are resized to one size.
 
         Returns:
             A prediction for each, at the size of its frame.
@@ -112,7 +112,7 @@ def load_model(path: str | os.PathLike[str]) -> FineTunedModel:
 
     Raises:
         InputError: a file is missing, damaged or changed; the weights are not the ones described or
-            do not fit the network; or the description names what is no part of a network.
+            do not fit the network; or the description names what is not part of a network.
     """
     description = read_model_description(path)
     folder = model_folder(path)
@@ -126,7 +126,7 @@ def load_model(path: str | os.PathLike[str]) -> FineTunedModel:
     except Exception as error:
         # Constructors of the libraries check little of what a changed file may say.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{origin}: no network can be built of it ({reason})") from None
+        raise InputError(f"{origin}: no network can be built from it ({reason})") from None
     load_strict(model.network, tensors, folder / f"{NAME}.safetensors")
     if shown != description.preprocessing:
         raise InputError(
@@ -160,7 +160,7 @@ def _config_of(description: ModelDescription, origin: Path) -> Config:
     content["train_pipeline"] = []
     backbone = content["model"].get("backbone")
     if isinstance(backbone, dict) and "folder" in backbone:
-        # In its place, so that the folder is not looked at.
+        # The card in place of the folder, which is then not read.
         card = validate(EncoderCard, description.encoder, f"{origin}: encoder")
         content["model"] = {**content["model"], "backbone": {**backbone, "folder": card}}
     return Config(content)

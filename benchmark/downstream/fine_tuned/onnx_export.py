@@ -46,20 +46,20 @@ class SegmentorGraph(nn.Module):
 
 @torch.no_grad()
 def write_segmentor_onnx(path: Path, model: FineTunedModel) -> OnnxReport:
-    """Write a segmentor; what ONNX Runtime computes is compared with `FineTunedModel.predict`.
+    """Write a segmentor; the results of ONNX Runtime are compared with `FineTunedModel.predict`.
 
     Args:
         model: on the CPU.
 
     Raises:
-        InputError: it is no network for segmentation, or its frames are not resized to one size;
-            or see `write_onnx`.
+        InputError: it is not a segmentation network, or its frames are not resized to one size; or
+            see `write_onnx`.
     """
     shown, network = model.description.preprocessing, model.network
     if not isinstance(network, EncoderDecoder):
-        raise InputError(f"a {type(network).__name__} is no network that could be written as ONNX")
+        raise InputError(f"a {type(network).__name__} cannot be written as ONNX")
     if isinstance(network.backbone, VMUNet):
-        # Torch unrolls them into some ten thousand operations, in minutes even at scale tiny.
+        # Torch unrolls them into some ten thousand operations, taking minutes even at scale tiny.
         raise InputError("VM-UNet cannot be written as ONNX: its scans are loops over pixels")
     if shown.size is None or shown.keep_ratio or network.test_cfg.get("mode") != "whole":
         raise InputError(

@@ -63,7 +63,7 @@ def preprocessing_of(network: nn.Module, pipeline: Sequence[dict[str, Any]]) -> 
     shown = {}
     for name in ("mean", "std"):
         values = getattr(network.data_preprocessor, name, None)
-        # In single precision; six digits are what the configs give.
+        # Stored in single precision; the configs give six digits.
         shown[name] = (
             None if values is None else [float(f"{v:.6g}") for v in values.flatten().tolist()]
         )

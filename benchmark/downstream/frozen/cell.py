@@ -49,8 +49,8 @@ class FrozenEvaluation:
     Attributes:
         metrics: entries of the record.
         scores: one row for each frame of the test split.
-        seeds: what the seed feeds.
-        trained_parameters: of what is put on the encoder.
+        seeds: what the seed determines.
+        trained_parameters: count of those trained on top of the encoder.
         examples: predictions kept beside the record.
     """
 
@@ -69,7 +69,7 @@ def _evaluate_linear(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluati
     for name in config.metrics:
         one_of("metric", name, {**metric.definitions(), "patch_ap": None})
     test = cache.load("test")
-    next(frame_patches(test, config))  # refuses before the training what has no such patches
+    next(frame_patches(test, config))  # fails before the training if there are no such patches
     model = train_linear(cache, config, cell.seed)
     found = score_linear(model, metric, test, folder, config.micro_batch)
     of_patches, metric.scores["patch_ap"] = score_patches(model, test, config)

@@ -1,4 +1,4 @@
-"""The config of a frozen encoder's evaluation: its settings, with encoder and dataset put in."""
+"""The config of a frozen encoder's evaluation: settings, with encoder and dataset inserted."""
 
 from __future__ import annotations
 

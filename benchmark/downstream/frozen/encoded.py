@@ -26,9 +26,9 @@ from benchmark.registry import build
 class EncodedFrames:
     """The frames of a split, and the feature maps an encoder makes of them.
 
-    Frames are resized and normalised as fine-tuning shows them in its test; the mask is resized
-    like the frame, by nearest neighbour. Features are those of the coarsest feature map: of a
-    transformer its patch tokens after the final norm (where it has one), without prefix tokens.
+    Frames are resized and normalised as in the test of fine-tuning; the mask is resized like the
+    frame, by nearest neighbour. Features are those of the coarsest feature map: for a transformer,
+    its patch tokens after the final norm (if it has one), without prefix tokens.
 
     Args:
         config: has `model` (backbone and data preprocessor), `test_pipeline` and `micro_batch`.
@@ -36,12 +36,12 @@ class EncodedFrames:
         split: ``"train"``, ``"val"`` or ``"test"``.
 
     Attributes:
-        card: of the encoder.
+        card: card of the encoder.
         size: side of the frames in pixels.
         stride: pixels per pixel of the map.
         width: channels of the map.
-        items: of the split, in its order.
-        parameters: of the encoder.
+        items: items of the split, in its order.
+        parameters: parameter count of the encoder.
 
     Raises:
         InputError: the encoder is missing, damaged, or does not fit the image size; or the split is
@@ -73,7 +73,7 @@ class EncodedFrames:
         """Batch by batch: positions in `items`, maps, and the masks of the frames.
 
         Args:
-            mirrored: left and right of frames and masks are exchanged first.
+            mirrored: flip frames and masks horizontally first.
 
         Yields:
             Positions; float32 B×width×side×side on the device; int32 B×size×size, bit c for class c
@@ -92,7 +92,7 @@ class EncodedFrames:
 
 
 def _with_truth(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pipeline of the test, which loads no mask, with one that is resized along."""
+    """The test pipeline, which loads no mask, with one that is resized like the frame."""
     steps = list(pipeline)
     place = next(k for k, step in enumerate(steps) if step["type"] is LoadImageFromFile)
     return [*steps[: place + 1], dict(type=LoadTruth), *steps[place + 1 :]]

@@ -4,7 +4,7 @@
 
     <work>/<method>/features/<dataset>/train.features.npy   float32 N×h×w×D
                                        train.truth.npy      int32 N×S×S, bit c for class c
-                                       train.json           what they are of, written last
+                                       train.json           their description, written last
                                        train-mirrored.…     of the mirror images
 
 They are read as memory maps. Features of another encoder, split or size are replaced, and so are
@@ -35,7 +35,7 @@ from benchmark.files import atomic_write, read_object, write_json
 from benchmark.files.locking import acquire, remove_unlocked
 from benchmark.training.config import to_plain
 
-_VERSION = 2  # of the layout, and of what the numbers are
+_VERSION = 2  # of the layout, and of the meaning of the numbers
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -112,7 +112,7 @@ class FeatureCache:
             remove_unlocked(lock)
 
     def _identity(self, split: str, mirrored: bool) -> dict[str, Any]:
-        """All that the files of a split depend on."""
+        """Everything that the files of a split depend on."""
         content = to_plain(self._config)
         return {
             "version": _VERSION,
@@ -192,7 +192,7 @@ def labelled_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray
     Args:
         config: from `benchmark.downstream.frozen.compose`.
         folder: the prepared task.
-        seed: of the draw, where the config has a number of images.
+        seed: seed of the draw, where the config has a number of images.
 
     Raises:
         InputError: as `benchmark.data.tasks.labels.labelled`.
@@ -250,6 +250,6 @@ def _on_wait(place: Path) -> Callable[[str], None]:
     def say(holder: str) -> None:
         if not told:
             told.append(holder)
-            print(f"{place}: waits for the features that {holder} extracts", flush=True)
+            print(f"{place}: waiting for the features that {holder} extracts", flush=True)
 
     return say

@@ -1,6 +1,6 @@
 """Protocol ``knn``: vessel patches by the weighted nearest neighbours of their features.
 
-As DINO evaluates image features (Caron et al., ICCV 2021): the k training patches of the highest
+As DINO evaluates image features (Caron et al., ICCV 2021): the k training patches with the highest
 cosine similarity s vote for their class with weights exp(s / temperature). Nothing is trained.
 """
 
@@ -25,7 +25,7 @@ from benchmark.downstream.segmentation.task import image_size
 from benchmark.errors import InputError
 
 _SIMILARITIES = 1 << 26
-"""Most similarities that are held at once, 256 MB."""
+"""Maximum number of similarities held at once, 256 MB."""
 
 
 def knn_definitions(config: Config) -> dict[str, str]:
@@ -55,7 +55,7 @@ def knn_shares(
         bank: features n×D.
         vessel: bool n, classes of the bank.
         queries: features m×D.
-        neighbours: k; all of a smaller bank.
+        neighbours: k; all if the bank is smaller.
         temperature: of the weights.
     """
     bank, vessel = F.normalize(bank, dim=1), vessel.float()
@@ -82,8 +82,8 @@ def score_knn(
 
     Returns:
         The metrics of `knn_definitions` (``patch_chance``: the share of vessel patches, which is
-        the average precision of features that say nothing), and one row per frame: image, its
-        vessel and background patches, average precision (NaN without vessel patches) and DSC.
+        the average precision of uninformative features), and one row per frame: image, its vessel
+        and background patches, average precision (NaN without vessel patches) and DSC.
 
     Raises:
         InputError: as `FeatureCache.load`; the size of a patch does not divide that of the frames;
@@ -127,7 +127,7 @@ def average_precision(labels: np.ndarray, shares: np.ndarray) -> float:
 
 
 def _bank(cache: FeatureCache, config: Config, seed: int) -> tuple[Tensor, Tensor]:
-    """The training patches that are compared with: features n×D on the device, and classes."""
+    """The training patches to compare with: features n×D on the device, and classes."""
     frames = labelled_frames(config, cache.folder, seed)
     train = cache.load("train")
     per_frame = (image_size(config.test_pipeline) // config.patch) ** 2
@@ -152,7 +152,8 @@ def frame_patches(
         frames: which ones; None for all.
 
     Yields:
-        Its number among `frames`, features n×D on the CPU, and bool n whether each is vessel.
+        The frame's number among `frames`, features n×D on the CPU, and bool n whether each is
+        vessel.
     """
     size = found.truth.shape[-1]
     if size % config.patch:

@@ -97,12 +97,12 @@ def fit_linear(
 ) -> None:
     """Train the head of a model on features.
 
-    Order of the frames, and which of them are shown mirrored, are functions of the seed alone.
+    The order of the frames, and which of them are mirrored, depend on the seed alone.
 
     Args:
         model: from `build_linear`.
         config: from `compose_frozen`.
-        views: of the training split, and of its mirror images where ``config.mirrored``.
+        views: features of the training split, and of its mirror images if ``config.mirrored``.
         frames: positions in them of those to train on.
         seed: of the order.
 
@@ -112,8 +112,8 @@ def fit_linear(
     batch = min(config.batch_size, len(frames))
     if batch * views[0].features[0, ..., 0].size < 2:
         raise InputError(
-            f"batch_size={config.batch_size}: a single patch in a batch, of which batch norm "
-            "has no variance; use larger frames, or more of them"
+            f"batch_size={config.batch_size}: a single patch in a batch, for which batch "
+            "norm has no variance; use larger frames, or more of them"
         )
     head = model.decode_head.train()
     optimizer = build({**config.optimizer, "params": head.parameters(), "lr": config.base_lr})
@@ -193,10 +193,10 @@ def score_patches(
 ) -> tuple[float, list[float]]:
     """The average precision (%) of vessel patches by the logits of the patches, before up-sampling.
 
-    Patches and labels are those of `frame_patches`; of several classes the largest logit counts.
+    Patches and labels are those of `frame_patches`; with several classes the largest logit counts.
 
     Returns:
-        Of all patches, and of those of each frame (NaN without vessel).
+        Over all patches, and over those of each frame (NaN without vessel).
     """
     model.eval()
     found = []

@@ -17,8 +17,8 @@ class FrozenSettings(NamedTuple):
 
     Attributes:
         path: the config.
-        keys: those it may have.
-        needs: those it has to have.
+        keys: keys it may have.
+        needs: keys it must have.
     """
 
     path: Path
@@ -53,7 +53,7 @@ def preview_frozen(
     inputs: bool = True,
     label_counts: Collection[int] = (),
 ) -> dict[str, Any]:
-    """Report what would keep an encoder from being evaluated as it is, as far as is cheap.
+    """Check, as far as is cheap, whether a frozen encoder can be evaluated on a dataset.
 
     Args: as for `preview_cell`; `options` override those of `settings`.
 

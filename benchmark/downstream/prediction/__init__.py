@@ -1,1 +1,1 @@
-"""Applying a fine-tuned model to frames of files: masks, boxes, denoised frames, and a table."""
+"""Applying a fine-tuned model to frames from files: masks, boxes, denoised frames, a table."""

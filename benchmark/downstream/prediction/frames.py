@@ -19,7 +19,7 @@ from benchmark.errors import InputError
 from benchmark.files import sha256_bytes
 
 ENDINGS = (".png", ".npz")
-"""What the names of outputs end in."""
+"""Extensions of the outputs."""
 
 _KNOWN = (
     ".png",
@@ -45,8 +45,7 @@ class InputFrame(NamedTuple):
     Attributes:
         path: relative to the folder that all inputs are in, with ``/``; of a multi-frame file it
             ends in ``#00012``, the position from 0.
-        name: of its outputs, without an ending; relative, and unique also where the case of letters
-            is ignored.
+        name: name of its outputs, without extension; relative, and unique even ignoring case.
         source, frame: how it is read; None where it cannot be.
         error: why it cannot be read.
     """
@@ -75,10 +74,10 @@ class GivenFrames(Folder):
 
 
 def list_frames(arguments: Sequence[str | os.PathLike[str]]) -> list[InputFrame]:
-    """The frames of files and folders in natural order, each once, those that cannot be read too.
+    """The frames of files and folders in natural order, each once, unreadable ones included.
 
     Intensities of more than 8 bits are scaled as in training: by the file set, which is the folder
-    of a file, and not the other frames that are predicted.
+    of a file, not by the other frames to predict.
 
     Raises:
         InputError: a path does not exist, or a folder has no image, array, video or DICOM file.
@@ -156,7 +155,7 @@ def _shortened(part: str) -> str:
 
 
 def _clashing(names: Sequence[str]) -> list[int]:
-    """Places of names that are not unique, or whose file would stand where a folder has to be."""
+    """Places of names that are not unique, or whose file would take the place of a folder."""
     folded = [nfc(name).casefold() for name in names]
     counts = Counter(folded)
     folders = {parent.as_posix() for name in folded for parent in Path(name).parents}

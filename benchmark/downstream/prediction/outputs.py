@@ -29,7 +29,7 @@ class Outputs:
     """The files of one prediction.
 
     Attributes:
-        folder: which they are in.
+        folder: folder that holds them.
         description: of the model.
         probabilities: whether maps of probabilities are written.
         overlays: whether overlays are.

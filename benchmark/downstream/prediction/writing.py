@@ -27,11 +27,11 @@ _TOUCHING = np.ones((3, 3), dtype=int)  # pixels that share a corner are of one 
 
 
 class PredictionWriter:
-    """Writes the predictions of frames as they come, and at the end what is about all of them.
+    """Writes the predictions of frames as they come, and at the end the files about all of them.
 
     Args:
         outputs: which files.
-        min_score: boxes of a lower score are no lesions and not drawn; `boxes.json` has them.
+        min_score: boxes with a lower score are neither lesions nor drawn; `boxes.json` has them.
     """
 
     def __init__(self, outputs: Outputs, min_score: float = 0.5) -> None:

@@ -41,7 +41,7 @@ _SPACES = ("", "_features")
 
 @dataclass(frozen=True, eq=False)
 class PatchAnalysis:
-    """What the patch features of an encoder give.
+    """Results of the analysis of an encoder's patch features.
 
     Attributes:
         metrics: name → value; `definitions` has the same names. ``patches`` is the number of
@@ -114,7 +114,7 @@ def analyse(config: Config, folder: TaskFolder) -> PatchAnalysis:
     items = folder.splits[config.split]
     groups = [item["group"] or item["stem"] for item in items]
     probe = build(config.probe)
-    # Before the projection, which takes minutes: what the probe refuses is known now.
+    # Before the projection, which takes minutes, so that the probe refuses early.
     folds = probe.split(patches.vessel, [groups[frame] for frame in patches.frame])
     # In one thread: sums in several depend on which one finishes first, and t-SNE on every bit.
     with threadpool_limits(1):
@@ -179,7 +179,7 @@ def analyse_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRec
 
 
 def points_of(cell: BenchmarkCell, record: RunRecord) -> PatchPoints:
-    """The projected patches of a recorded cell; computed again where its folder has lost them.
+    """The projected patches of a recorded cell; recomputed if missing from its folder.
 
     Raises:
         InputError: as `analyse`; or their file is damaged.

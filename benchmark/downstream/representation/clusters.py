@@ -28,7 +28,7 @@ HIGHER_IS_BETTER = {
     "calinski_harabasz": True,
     "davies_bouldin": False,
 }
-"""Index → which way is up."""
+"""Index → whether higher is better."""
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Indices of the patches to train on and to test on."""
@@ -65,7 +65,7 @@ class LinearProbe:
     Args:
         folds: number of folds, at most one per group.
         c: inverse strength of the L2 penalty, as scikit-learn's ``C``.
-        iterations: most iterations of L-BFGS, which bounds the time.
+        iterations: maximum number of iterations of L-BFGS, which bounds the time.
     """
 
     def __init__(

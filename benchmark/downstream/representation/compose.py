@@ -1,4 +1,4 @@
-"""The config of a representation analysis: its settings, with encoder and dataset put in."""
+"""The config of a representation analysis: settings, with encoder and dataset inserted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compose_representation(
     work: Path,
     protocol: str | None = None,
 ) -> tuple[Config, MethodCard]:
-    """`compose_frozen` of an analysis; settings of the projection that is not used are dropped."""
+    """`compose_frozen` for an analysis; settings of the unused projection are dropped."""
     settings = settings_of(configs, dataset, protocol)
     place = (configs, method, dataset, scale, options, work, protocol)
     config, card = compose_frozen(settings, *place)

@@ -23,14 +23,14 @@ def encode_frames(
 
     Args:
         folder: holds `encoder.safetensors` and `encoder.json`.
-        frames: 8-bit grayscale, uint8 H×W, 0 black; of one size where `size` is None.
+        frames: 8-bit grayscale, uint8 H×W, 0 black; all of one size if `size` is None.
         size: resize to this square first (bilinear, antialiased); None: as they are. Both sides
             are multiples of the coarsest stride of the encoder.
         batch_size: frames at once.
 
     Returns:
-        float32 N×D×h×w, the coarsest feature map: of a transformer its patch tokens after the final
-        norm (where it has one), without prefix tokens.
+        float32 N×D×h×w, the coarsest feature map: for a transformer, its patch tokens after the
+        final norm (if it has one), without prefix tokens.
 
     Raises:
         InputError: no such encoder, or it is damaged; no frames, or a frame is not uint8 H×W, of

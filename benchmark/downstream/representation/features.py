@@ -44,10 +44,10 @@ def label_patches(mask: np.ndarray, side: int, vessel_pixels: int) -> np.ndarray
 
 
 def sample_patches(total: int, count: int, seed: int) -> np.ndarray:
-    """The sampled ones of `total` patches, int64, sorted: all, or `count` uniformly at random.
+    """Numbers sampled from `total` patches, int64, sorted: all, or `count` uniformly at random.
 
-    Vessel and background patches keep their shares, up to chance. A function of the arguments
-    alone: all encoders with patches of one size are compared on the same ones.
+    Vessel and background patches keep their shares, up to chance. The result depends on the
+    arguments alone: all encoders with patches of one size are compared on the same ones.
     """
     if total <= count:
         return np.arange(total)

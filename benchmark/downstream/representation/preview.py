@@ -45,7 +45,7 @@ def preview_representation(
     data: Path | None,
     inputs: bool = True,
 ) -> None:
-    """Report what would keep an encoder from being analysed, as far as is cheap.
+    """Check, as far as is cheap, whether an encoder can be analysed.
 
     Args: as for `preview_frozen`.
 

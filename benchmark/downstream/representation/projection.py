@@ -19,7 +19,7 @@ class TSNEProjection:
 
     Args:
         perplexity: effective number of neighbours; smaller than the number of patches.
-        iterations: of the optimisation, those of the early exaggeration (250) included.
+        iterations: number of iterations, including the 250 of early exaggeration.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class UMAPProjection:
 
     Args:
         neighbours: size of the neighbourhood; smaller than the number of patches.
-        min_distance: between points of the projection.
+        min_distance: minimum distance between points of the projection.
     """
 
     def __init__(

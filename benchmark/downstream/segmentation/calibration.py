@@ -21,7 +21,7 @@ class Calibration:
         count: pixels in each bin of p.
         confidence: sum of p in each bin.
         positive: pixels in each bin whose truth has the class.
-        squared: sum of (p − t)², t being 1 where the truth has the class, and 0.
+        squared: sum of (p − t)², t being 1 where the truth has the class, else 0.
     """
 
     count: np.ndarray

@@ -1,4 +1,4 @@
-"""The row without learning: vesselness, threshold and region growing as a segmentor."""
+"""The baseline without learning: vesselness, threshold and region growing as a segmentor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.type_hints import Natural
 
 @MODELS.register_module()
 class VesselnessSegmentor(BaseModel):
-    """The extraction of the vascular anatomy as a model that predicts and has nothing to train.
+    """The extraction of the vascular anatomy as a model without trainable parameters.
 
     Args:
         kind: ridge filter; ``"sato"`` is what the released VasoMIM code calls its Frangi filter.

@@ -23,7 +23,7 @@ from benchmark.registry import TRANSFORMS
 from benchmark.type_hints import Rate
 
 CACHE_BYTES = 4 << 30
-"""Most memory for decoded frames; those beyond it are read again each time."""
+"""Maximum memory for decoded frames; those beyond it are read again each time."""
 
 # Start of a dataset (task, split, first transforms) → its prepared frames by their stem.
 _PREPARED: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
@@ -33,9 +33,9 @@ _held_bytes = 0
 class SegmentationDataset(TaskDataset, BaseSegDataset):
     """One split of a segmentation folder, see `TaskDataset`.
 
-    What the transforms before the first random one give is kept in memory and shared by all
-    datasets of the process that begin alike, so that further epochs, seeds and numbers of labels
-    decode nothing.
+    The results of the transforms before the first random one are kept in memory and shared by all
+    datasets of the process whose pipelines begin alike, so that further epochs, seeds and label
+    counts decode nothing.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class LoadTruth(BaseTransform):
         return results
 
 
-# Transforms without randomness: what they give may be kept.
+# Transforms without randomness: their results may be kept.
 _STEADY = (LoadImageFromFile, LoadTruth, Resize)
 
 
 @TRANSFORMS.register_module()
 class ShiftScaleRotate(BaseTransform):
-    """Random small shift, scaling and rotation of image and mask; zeros come in from outside.
+    """Random small shift, scaling and rotation of image and mask, padded with zeros.
 
     Args:
         shift: largest shift relative to the side.

@@ -41,7 +41,7 @@ _OfPixels = type[Calibration] | type[PixelRanking]
 def definitions(
     classes: Sequence[str], at: str = "native", of_pixels: Sequence[_OfPixels] = (Calibration,)
 ) -> dict[str, str]:
-    """Definition ids, part of every result: numbers of other definitions never share a column.
+    """Definition ids, part of every result: numbers with other definitions never share a column.
 
     Args:
         classes: names without the background.
@@ -70,8 +70,8 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     The harmonic mean of the share of the predicted skeleton inside the truth and of the true
     skeleton inside the prediction. 1 if both masks are empty, 0 if exactly one is.
     """
-    # Not astype(bool): what numpy makes of a 1-bit PNG is bool already, but with 255 as its True,
-    # and scikit-image's thinning reads beyond its table then.
+    # Not astype(bool): a 1-bit PNG read by numpy is bool already, but stores True as 255, with
+    # which scikit-image's thinning reads beyond its table.
     prediction, truth = prediction != 0, truth != 0
     if not prediction.any() or not truth.any():
         return float(not prediction.any() and not truth.any())
@@ -83,10 +83,10 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def predicted_masks(sample: dict[str, Any], classes: int) -> np.ndarray:
-    """The masks in what a segmentor gives for an image, bool classes×H×W.
+    """The masks in a segmentor's output for an image, bool classes×H×W.
 
-    Of several classes one is predicted where the sigmoid of its logit is above 1/2, so that they
-    may overlap. A model with one more channel, for the background, predicts one label per pixel.
+    With several classes, each is predicted where the sigmoid of its logit is above 1/2, so they may
+    overlap. A model with one more channel, for the background, predicts one label per pixel.
     """
     if classes == 1:
         return sample["pred_sem_seg"]["data"].cpu().numpy() > 0
@@ -105,7 +105,7 @@ def predicted_probabilities(sample: dict[str, Any], classes: int) -> np.ndarray 
     if "seg_logits" not in sample:
         return None
     outputs = sample["seg_logits"]["data"].float()
-    if len(outputs) > 1:  # of a single channel mmsegmentation has taken the sigmoid
+    if len(outputs) > 1:  # mmsegmentation has taken the sigmoid of a single channel
         outputs = class_probabilities(outputs, classes)
     return outputs.cpu().numpy()
 
@@ -139,16 +139,16 @@ class SegmentationMetric(TaskMetric):
     """Scores of every image and of the complete split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count (`predicted_masks`).
-    Probabilities are scored at the size of the masks; of a filter, which has none, these scores are
-    not a number.
+    Probabilities are scored at the size of the masks; for a filter, which has none, these scores
+    are NaN.
 
     Args:
         folder: the task; its truth is read at native size.
         predictions: folder for the predicted masks (1-bit PNG; 8-bit labels with several classes,
             the last one where they overlap).
-        at: ``"native"``, or ``"network"`` where the truth is brought to the size of the prediction
-            by nearest neighbour instead.
-        split: which the truth is of.
+        at: ``"native"``, or ``"network"`` where the truth is resized to the prediction by nearest
+            neighbour instead.
+        split: split of the truth.
         of_pixels: how probabilities are scored: `Calibration`, `PixelRanking`.
     """
 

@@ -2,9 +2,9 @@
 
 The layer plan is CheXWorld's `UNetAdapterConv`, written here as mmsegmentation parts: a backbone
 that yields the image and the maps of the encoder, a neck that makes a pyramid of them, a decode
-head that climbs the pyramid. Of the one map of a ViT `SimpleFPN` makes the pyramid; the maps of a
-convolutional network are one, which `LateralPyramid` brings to the widths of the decoder. Norms
-are BatchNorm; they become SyncBN when several GPUs train together.
+head that climbs the pyramid. `SimpleFPN` makes the pyramid from the single map of a ViT; the maps
+of a convolutional network already are one, which `LateralPyramid` brings to the widths of the
+decoder. Norms are BatchNorm; they become SyncBN when several GPUs train together.
 """
 
 from __future__ import annotations
@@ -97,11 +97,11 @@ class SimpleFPN(nn.Module):
     """Pyramid at strides 2, 4, 8, 16 from the one map of a ViT (CheXWorld).
 
     ``patch16`` is CheXWorld's pyramid for patches of 16²: level i is made by 3 − i up-sampling
-    units that halve the width on their way, the last one landing on width[i]; the stride-16 level
+    units that halve the width on their way, the last one ending at widths[i]; the stride-16 level
     by a 1×1 convolution. ``patch8`` is the one for patches of 8²: transposed convolutions for
     strides 2 and 4, the map itself for 8, a convolution of stride 2 for 16, each followed by a 1×1
-    unit. With other patch sizes both give the same pyramid relative to the map; the decoder
-    resizes what does not meet the image.
+    unit. With other patch sizes both give the same pyramid relative to the map; the decoder resizes
+    maps that do not match the image.
 
     Args:
         in_channels: width D of the ViT.
@@ -129,13 +129,13 @@ class SimpleFPN(nn.Module):
 
 
 class LateralPyramid(nn.Module):
-    """The pyramid a convolutional encoder brings along, at the widths of the decoder.
+    """The pyramid of a convolutional encoder's own maps, at the widths of the decoder.
 
     Each map goes through a 1×1 convolution, norm and GELU, as the coarsest level of `SimpleFPN`.
 
     Args:
         in_channels: channels of the encoder's maps, finest first.
-        widths: channels of the levels, as many.
+        widths: channels of the levels, equally many.
     """
 
     def __init__(self, in_channels: Sequence[int], widths: Sequence[int]) -> None:
@@ -213,7 +213,7 @@ class UNetDecoder(BaseDecodeHead):
 def losses_of_head(
     head: BaseDecodeHead, logits: Tensor, samples: list[SegDataSample]
 ) -> dict[str, Tensor]:
-    """mmsegmentation's `BaseDecodeHead.loss_by_feat` without its accuracy, which no log has.
+    """mmsegmentation's `BaseDecodeHead.loss_by_feat` without its accuracy, which is not logged.
 
     97 % of a frame is background, and overlapping classes have no accuracy; on a GPU the host would
     wait for it twice in every step.
@@ -239,7 +239,7 @@ def losses_of_head(
 
 
 def compute_losses_only(model: nn.Module) -> None:
-    """Have the decode heads of a segmentor compute what is trained on, see `losses_of_head`.
+    """Make the decode heads of a segmentor compute their losses only, see `losses_of_head`.
 
     Heads with a `loss_by_feat` of their own keep it.
     """
@@ -280,17 +280,17 @@ class BinaryDice(nn.Module):
 
 
 def normalised_as(preprocessor: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
-    """The config of a data preprocessor that shows frames as in the encoder's pre-training."""
+    """The config of a data preprocessor that normalises as in the encoder's pre-training."""
     statistics = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
     return {**preprocessor, **statistics}
 
 
 def fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
-    """What follows from the encoder filled into the config of a segmentor.
+    """Fill what follows from the encoder into the config of a segmentor.
 
-    Frames are shown as in pre-training. A neck for one map gets the width of the coarsest. Where
-    the encoder has several, `LateralPyramid` takes the place of `SimpleFPN`, with a level for
-    each: the coarsest ones as wide as the decoder's of the config, finer ones as its stem.
+    Frames are normalised as in pre-training. A neck for one map gets the width of the coarsest.
+    Where the encoder has several, `LateralPyramid` takes the place of `SimpleFPN`, with a level for
+    each: the coarsest ones with the decoder's widths in the config, finer ones with its stem's.
 
     Args:
         spec: has `data_preprocessor`, `backbone`, `neck` and `decode_head`.

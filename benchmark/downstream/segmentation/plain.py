@@ -2,7 +2,7 @@
 
 The AAAI paper of VasoMIM names "a UNet decoder" on the ViT and no adaptor. What that leaves open is
 decided here: the map of the last block is brought to the decoder's width and climbs to full
-resolution in steps of two, its only skip the image itself.
+resolution in steps of two, with the image itself as the only skip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ranking of pixels by the probabilities of a segmentor, whatever threshold a mask would need."""
+"""Ranking of pixels by the probabilities of a segmentor, without a threshold for the mask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 LEVELS = 8192
 _END = 16.0
-"""Levels have equal widths in the logit, from -16 to 16, where float32 has no more room near 1."""
+"""Levels have equal widths in the logit, from -16 to 16, the limit of float32 near 1."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Scoring a segmentor on its own test split under corruptions (`docs/protocol.md`).
 
-Of every condition, a corruption in a severity or none, the scores are those that a fine-tuning has
-of its test split. `dsc`, `ece` and `brier` are their means over all corruptions and severities, and
-`relative_dsc` is the mean of DSC / clean DSC, as ImageNet-C averages errors relative to those of a
-reference network; here every model is its own reference, which a model that finds next to nothing
-in clean frames cannot be.
+Every condition, a corruption at a severity or none, is scored as fine-tuning scores its test split.
+`dsc`, `ece` and `brier` are their means over all corruptions and severities, and `relative_dsc` is
+the mean of DSC / clean DSC, as ImageNet-C averages errors relative to those of a reference network;
+here every model is its own reference, which a model that finds next to nothing in clean frames
+cannot be.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Condition = tuple[str, int] | None
 """A corruption and its severity; None: the frames as they are."""
 
 LEAST_CLEAN_DSC = 10.0
-"""Percent; of a model with a smaller clean DSC there is no relative DSC."""
+"""Percent; a model with a smaller clean DSC has no relative DSC."""
 
 _HEADLINE = ("relative_dsc", "dsc", "ece", "brier")
 
@@ -47,8 +47,8 @@ def score_corruptions(
 ) -> RunRecord:
     """Score a model under all corruptions and write the record, replacing an existing one.
 
-    A frame is read once. The frames of a batch are those of the scoring at the end of the run, in
-    every condition, so that the clean scores are the ones of its record.
+    A frame is read once. Batches are those of the scoring at the end of the run, in every
+    condition, so that the clean scores are those of its record.
 
     Args: as for `score_transfer`.
 
@@ -71,7 +71,7 @@ def score_corruptions(
     table = pd.DataFrame({"image": [item["stem"] for item in items]})
     rows = [_summary(dsc, one) for dsc, one in zip(scores, calibrations)]
     for name in rows[0]:
-        if name != "relative_dsc":  # a ratio of small numbers says nothing of an image
+        if name != "relative_dsc":  # a ratio of small numbers says nothing about an image
             table[name] = [row[name] for row in rows]
     means = {one: float(np.mean([row[one] for row in scores])) for one in scores[0]}
     pooled = {one: reduce(add, (row[one] for row in calibrations)) for one in calibrations[0]}
@@ -116,7 +116,7 @@ def _score(
 
 
 def conditions(corruptions: Corruptions) -> list[Condition]:
-    """None, and every corruption in every severity."""
+    """None, and every corruption at every severity."""
     every = range(1, SEVERITIES + 1)
     return [None, *((name, severity) for name in corruptions.levels for severity in every)]
 
@@ -126,8 +126,8 @@ def _summary(
 ) -> dict[str, float]:
     """The metrics of a split or of an image, in percent, from its scores by condition.
 
-    Below `LEAST_CLEAN_DSC` `relative_dsc` is not a number; of a model without probabilities there
-    is no calibration.
+    Below `LEAST_CLEAN_DSC`, `relative_dsc` is NaN; a model without probabilities has no
+    calibration.
     """
     kinds: dict[str, dict[int, float]] = defaultdict(dict)
     for condition, value in dsc.items():
@@ -153,10 +153,10 @@ def _summary(
 
 
 def corrupted_definitions(corruptions: Corruptions, usual: Mapping[str, str]) -> dict[str, str]:
-    """Definition ids: what is corrupted how, before those of the scores of clean frames.
+    """Definition ids: the corruption, followed by the id of the score of clean frames.
 
     Args:
-        corruptions: other levels are other definitions.
+        corruptions: different levels give different ids.
         usual: those of ``dsc``, ``ece`` and ``brier`` of a test split.
     """
     levels = f"levels-{corruptions.identity}"

@@ -25,10 +25,10 @@ def transfer_id(trained: str, tested: str, split: str = "test") -> str:
     Args:
         trained: dataset id of its fine-tuning.
         tested: name of the dataset it is scored on.
-        split: whose frames are.
+        split: split of these frames.
 
     Raises:
-        InputError: with the name of the dataset, the id would read otherwise.
+        InputError: with the name of the dataset, the id would be read differently.
     """
     known = _trained(trained)._replace(kind="transfer", tested=tested, split=split)
     if read_dataset_id(known.text) != known:
@@ -43,7 +43,7 @@ def corruptions_id(trained: str) -> str:
 
 def _trained(dataset: str) -> DatasetId:
     known = read_dataset_id(dataset)
-    # With adapters it is another model than without: what it was trained on keeps its complete id.
+    # A model with adapters is a different one: the id of its fine-tuning is kept complete.
     return known if known.kind == "fine-tuning" else DatasetId(dataset)
 
 
@@ -55,7 +55,7 @@ def transfer_content(
     Args:
         config: of the fine-tuning, JSON-able.
         trained, tested, split: as for `transfer_id`.
-        weights: sha256 of those of the model; it is not hashed, as each seed has others.
+        weights: sha256 of the model's weights; it is not hashed, as it differs between seeds.
     """
     tested_on = {"trained": trained, "tested": tested, "split": split, "checkpoint": weights}
     return {**config, "transfer": tested_on}
@@ -64,12 +64,12 @@ def transfer_content(
 def corruptions_content(
     config: Mapping[str, Any], corruptions: Corruptions, weights: str | None = None
 ) -> dict[str, Any]:
-    """The same of a model under corruptions."""
+    """The same for a model under corruptions."""
     return {**config, "corruptions": {**corruptions.settings, "checkpoint": weights}}
 
 
 def scored_weights(config: Mapping[str, Any]) -> str | None:
-    """The sha256 of the weights that a record of either kind is of; None in another config."""
+    """The sha256 of the weights that a record of either kind scores; None in another config."""
     about = config.get("transfer", config.get("corruptions"))
     return about.get("checkpoint") if isinstance(about, Mapping) else None
 
@@ -78,7 +78,7 @@ def read_corruptions(configs: Path) -> Corruptions:
     """The corruptions of ``_base_/corruptions.py``.
 
     Raises:
-        InputError: the file is missing or damaged, or has levels that are none.
+        InputError: the file is missing or damaged, or has invalid levels.
     """
     from benchmark.data.corruptions import Corruptions
 
@@ -97,7 +97,7 @@ def prepared_folder(
         task: kind of the model that is scored on it.
         work: ``{work}`` in the folder.
         configs: folder of all configs.
-        protocol: a folder of ``downstream/`` that may have the dataset as well, and goes first.
+        protocol: a folder of ``downstream/`` that may have the dataset too, and takes precedence.
 
     Raises:
         InputError: there is no such dataset, it is of another task, or names no folder.

@@ -38,7 +38,7 @@ class ModelTest:
         results: folder of the records.
         dataset: id of the record.
         content: the config of the record.
-        corruptions: of the frames; None: they are as they are.
+        corruptions: corruptions of the frames; None: clean frames.
     """
 
     model: str | os.PathLike[str]
@@ -116,7 +116,7 @@ def plan_corruptions(
     Args: as for `plan_transfer`.
 
     Raises:
-        InputError: there is no such model, it is none for segmentation, or its test split is not
+        InputError: there is no such model, it is not for segmentation, or its test split is not
             where it was; the corruptions are damaged.
     """
     description = read_model_description(model)

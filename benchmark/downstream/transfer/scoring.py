@@ -67,7 +67,7 @@ def _evaluate(
     """Metrics by name; the metric writes its predictions and keeps the scores of every image."""
     scope = DefaultScope.overwrite_default_scope(model.task.scope)
     with quiet_libraries(), scope:
-        # All frames of a split as they are tested, whichever it is.
+        # All frames of the split, with the test pipeline whichever split it is.
         dataset = model.task.dataset(test.folder, test.split, model.config.test_pipeline)
         evaluator = Evaluator(metric)
     with progress_bar(test.dataset, len(dataset), 0, progress) as advance:

@@ -3,7 +3,7 @@
 Each network is written without its last 1×1 convolution: mmsegmentation's `FCNHead` without
 convolutions of its own is that layer, and brings the losses and the metrics' conventions along.
 Their parameters avoid the names by which `benchmark.training.optim` finds the layers of a
-pre-trained ViT: a network that starts from nothing learns everywhere at the same rate.
+pre-trained ViT: a network trained from scratch has the same learning rate everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def check_size(images: Tensor, multiple: int, network: str) -> None:
     """Refuse images whose sides the down-sampling of a network does not divide.
 
     Raises:
-        InputError: height or width is no multiple of `multiple`.
+        InputError: height or width is not a multiple of `multiple`.
     """
     height, width = images.shape[-2:]
     if height % multiple or width % multiple:

@@ -53,7 +53,7 @@ class _Blend(nn.Module):
 class SpatialMix(nn.Module):
     """Spatial mix of Vision-RWKV: Bi-WKV of Q-shifted keys and values, gated by a receptance.
 
-    In the official code the bonus u of a token is divided by their number, like the decay; the
+    In the official code the bonus u is divided by the number of tokens, like the decay; the
     equation of the paper divides the decay only.
     """
 
@@ -126,7 +126,7 @@ class GLSP(nn.Module):
         norm: norm of the input.
         expansion: width inside relative to `in_channels`.
         kernel: side of the depth-wise convolution.
-        stride: 2 halves the map and leaves out both shortcuts.
+        stride: 2 halves the map, which requires `residual` to be False.
         mix: use the spatial mix, or the convolution only.
         residual: add the input, and the input of the depth-wise convolution to its output.
         attend: weigh the channels by squeeze and excitation after the depth-wise convolution.

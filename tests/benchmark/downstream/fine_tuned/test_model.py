@@ -241,15 +241,15 @@ def test_a_changed_description_is_refused(trained, tmp_path, key, value, message
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("model", 3, "no network can be built of it"),
-        ("model.backbone", "a text", "no network can be built of it"),
-        ("model.type", "os.system", "'os.system' is no part of a network"),
-        ("model.decode_head.widths", [-1, "a"], "no network can be built of it"),
+        ("model", 3, "no network can be built from it"),
+        ("model.backbone", "a text", "no network can be built from it"),
+        ("model.type", "os.system", "'os.system' is not part of a network"),
+        ("model.decode_head.widths", [-1, "a"], "no network can be built from it"),
         ("model.decode_head.widths", [64, 128, 256, 256], "do not fit EncoderDecoder"),
-        ("test_pipeline", [3], "no network can be built of it"),
-        ("test_pipeline", {}, "no network can be built of it|no .*scale"),
-        ("test_pipeline.1.type", "torch.hub.load", "'torch.hub.load' is no part of a network"),
-        ("test_pipeline.1.scale", None, "no network can be built of it"),
+        ("test_pipeline", [3], "no network can be built from it"),
+        ("test_pipeline", {}, "no network can be built from it|no .*scale"),
+        ("test_pipeline.1.type", "torch.hub.load", "'torch.hub.load' is not part of a network"),
+        ("test_pipeline.1.scale", None, "no network can be built from it"),
     ],
 )
 def test_a_forged_config_runs_nothing_and_is_one_line(trained, tmp_path, key, value, message):

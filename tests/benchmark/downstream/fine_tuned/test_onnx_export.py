@@ -94,7 +94,7 @@ def test_networks_from_scratch_and_several_classes(
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ("frangi", "a VesselnessSegmentor is no network that could be written as ONNX"),
+        ("frangi", "a VesselnessSegmentor cannot be written as ONNX"),
         ("vm_unet", "VM-UNet cannot be written as ONNX: its scans are loops"),
     ],
 )

@@ -212,5 +212,5 @@ def test_an_encoder_of_fewer_maps_than_the_decoder_has_levels(tmp_path, make_enc
 
 def test_images_of_another_number_of_channels_are_refused(tmp_path):
     export_encoder(tmp_path, VisionTransformer(16, 8, 8, 1, 2, in_channels=1), {})
-    with pytest.raises(InputError, match=r"in_channels=1; fine-tuning shows images of 3"):
+    with pytest.raises(InputError, match=r"in_channels=1, but fine-tuning uses 3"):
         EncoderBackbone(str(tmp_path))
