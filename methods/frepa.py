@@ -9,10 +9,9 @@ the finite differences, and error after high-pass filtering.
 coefficients. As downstream, 8-bit frames are divided by 255 instead of min-max normalised. The
 random crop and flip common to all methods replace the random affine transform; the random histogram
 shift stays. The released weights take the image's Frangi vesselness as a fourth channel, which the
-published training script does not; here images have three, and one noise for all of them, where the
-code draws it for each channel. As in the released code, the encoder has no CLS token and a neck,
-which is exported with it. It sees normalised intensities; the decoder predicts intensities in
-[0, 1].
+published training script does not; here images have three, which share one noise sample, while the
+code draws one per channel. As in the released code, the encoder has no CLS token and a neck, which
+is exported with it. It sees normalised intensities; the decoder predicts intensities in [0, 1].
 """
 
 from __future__ import annotations

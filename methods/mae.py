@@ -110,7 +110,7 @@ class MAE(Method):
 def output_dim(objective: nn.Module, encoder: VisionTransformer) -> dict[str, int]:
     """The decoder argument `out_dim`, unless the objective predicts exactly the pixels of a patch.
 
-    Decoders without that argument can then be used for pixels, as can modules that are no
+    Decoders without that argument can then be used for pixels, as can modules that are not an
     `Objective`.
     """
     channels = encoder.patch_embed.proj.in_channels

@@ -5,10 +5,10 @@ during training, guided by the extracted vessels B and the probability map M of 
 *Anatomical consistency* requires the frozen S to find the same vessels in the reconstruction as in
 the original frame. L = L_rec + L_cons.
 
-In the released code (XA-SSL) the initialisation of the autoencoder runs after S is loaded, and over
-S as well: every linear layer and LayerNorm of it, 36 of its 101 tensors, starts again from random
-weights, and is then frozen. The default is the paper's, S as it was trained; ``official_code=True``
-reproduces the code. `docs/protocol.md` tells how S differs on real frames.
+In the released code (XA-SSL) the initialisation of the autoencoder runs after S is loaded, and on S
+as well: all its linear layers and LayerNorms, 36 of its 101 tensors, are re-initialised, and then
+frozen. The default is the paper's, S as it was trained; ``official_code=True`` reproduces the code.
+`docs/protocol.md` describes how S differs on real frames.
 """
 
 from __future__ import annotations

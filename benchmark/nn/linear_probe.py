@@ -31,7 +31,7 @@ def fit_logistic(
         features: n×D, float64.
         labels: bool, n, of both classes.
         c: inverse strength of the L2 penalty.
-        iterations: most iterations, which bounds the time.
+        iterations: maximum number of iterations, which bounds the time.
     """
     target = labels.double()
     solution = features.new_zeros(features.shape[1] + 1, requires_grad=True)

@@ -23,7 +23,7 @@ class LowRankUpdate(nn.Module):
     A is r×in, Kaiming-uniform with a = √5 as in the authors' code (the paper: Gaussian); B is
     rows×r and zero, so that a layer starts as it was. The weight is formed before it is used, which
     also reaches layers whose network reads their weight instead of calling them. It is formed in
-    the precision of the parameters where autocast is on.
+    the precision of the parameters, also under autocast.
 
     Args:
         columns: inputs of the layer.
@@ -53,9 +53,9 @@ def add_low_rank(
 ) -> int:
     """Add a low-rank update to the linear layers of a network whose names end in a target.
 
-    ``"proj"`` and ``"attn.proj"`` are the layers ``blocks.0.attn.proj``, …. Of a layer ``qkv``,
-    which yields queries, keys and values, ``"q"``, ``"k"`` and ``"v"`` adapt a third each, by an
-    update of its own; ``"qkv"`` adapts all of it by a single one.
+    ``"proj"`` and ``"attn.proj"`` are the layers ``blocks.0.attn.proj``, …. In a layer ``qkv``,
+    which yields queries, keys and values, ``"q"``, ``"k"`` and ``"v"`` each adapt one third with
+    its own update; ``"qkv"`` adapts all of it with a single one.
 
     Args:
         network: gets the updates; its own parameters stay as they are.
@@ -90,7 +90,7 @@ def add_low_rank(
 
 
 def merge_low_rank(network: nn.Module) -> None:
-    """Put the updated weights in the place of those of the layers: equal outputs, bit for bit."""
+    """Replace the weights of the layers by the updated ones: equal outputs, bit for bit."""
     for layer in list(network.modules()):
         if parametrize.is_parametrized(layer, "weight") and all(
             isinstance(one, LowRankUpdate) for one in layer.parametrizations.weight

@@ -52,8 +52,8 @@ class VisionTransformer(nn.Module):
     State-dict names and shapes are those of timm's `VisionTransformer` without a head:
     `cls_token`, `pos_embed`, `patch_embed.proj`, `norm_pre`, `blocks.N.*`, `norm`.
 
-    Initialised as in the MAE code: linear layers and the patch projection Xavier-uniform, with
-    biases of 0, the latter's as torch initialises convolutions. Methods with another initialisation
+    Initialised as in the MAE code: linear layers and the patch projection Xavier-uniform, biases 0,
+    except for the projection's, which keeps torch's default. Methods with another initialisation
     apply it afterwards.
 
     Args:
@@ -167,8 +167,8 @@ class VisionTransformer(nn.Module):
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         """Position embedding for a grid of patches, interpolated (bicubic) if it is not its own.
 
-        Without antialiasing, which also is another cubic kernel, as in MAE, DINO, iBOT and DINOv2;
-        with it for registers, as in DINOv2's models that have them. timm always applies it.
+        Without antialiasing, which would also change the cubic kernel, as in MAE, DINO, iBOT and
+        DINOv2; with it for registers, as in DINOv2's models that have them. timm always applies it.
         """
         if grid == self.grid_size:
             return self.pos_embed

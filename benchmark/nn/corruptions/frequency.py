@@ -180,7 +180,7 @@ class EitherCorruption:
 
     Args:
         first, second: corruptions or their configs.
-        probability: of the first one.
+        probability: probability of the first one.
     """
 
     def __init__(self, first: Any, second: Any, probability: Rate = 0.5) -> None:

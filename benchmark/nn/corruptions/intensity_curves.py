@@ -87,7 +87,7 @@ class HistogramShift:
         points: fewest and most control points, the two ends included.
 
     Raises:
-        InputError: no range of at least two points.
+        InputError: `points` is not a range of two or more.
     """
 
     def __init__(self, probability: Rate = 0.8, points: tuple[int, int] = (8, 12)) -> None:

@@ -125,8 +125,8 @@ class BlockMasking(nn.Module):
         """Patches of accepted rectangles, B×N bool.
 
         A rectangle depends on the earlier ones only through the number of patches they mask. So all
-        are drawn at once, for every such number; what remains to be done one after the other is to
-        look a rectangle up and to accept it or not.
+        are drawn at once, for every such number; only looking a rectangle up and accepting it or
+        not remain sequential.
 
         Args:
             noise: B×4·attempts.
@@ -151,7 +151,7 @@ class BlockMasking(nn.Module):
             masks.append(masks[-1] | (block & accepted[:, None, None]))
         if patience is None or patience > self.attempts:
             return masks[-1].flatten(1)
-        # Until the first time from which `patience` rectangles leave the number as it is.
+        # Up to the first point after which `patience` rectangles in a row change nothing.
         numbers = torch.stack(states)
         stuck = numbers[patience:] == numbers[:-patience]
         stop = torch.where(stuck.any(dim=0), stuck.int().argmax(dim=0), self.attempts)

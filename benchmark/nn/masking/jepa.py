@@ -206,7 +206,7 @@ class MultiblockMasking(nn.Module):
                 f"min_keep={self.min_keep} of a context of {sizes.context}; make target_scale "
                 "or min_keep smaller"
             )
-        # An image without such a layout has no part in the smallest.
+        # An image without such a layout does not count towards the smallest.
         counts = (values.where(found, self.num_patches) for values in (context, target))
         context, target = (values.view(batches, REFERENCE) for values in counts)
         return context, target

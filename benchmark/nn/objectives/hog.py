@@ -48,10 +48,10 @@ def _normalise(histograms: Tensor) -> Tensor:
 class HOG(nn.Module):
     """Orientation histograms of an image at several cell sizes.
 
-    To be given intensities, as `ViewMaker.intensities` restores them: a horizontal gradient of
-    exactly 0, frequent in 8-bit images, lies on the border between the last bin and the first, so
-    that the rounding error of normalised images, which the official code takes, decides between the
-    two. Apart from that the histograms are invariant to a factor and an offset per channel.
+    It takes intensities, as `ViewMaker.intensities` restores them: a horizontal gradient of exactly
+    0, frequent in 8-bit images, lies on the border between the last bin and the first, so that the
+    rounding error of normalised images, which the official code takes, decides between the two.
+    Apart from that the histograms are invariant to a factor and an offset per channel.
 
     Per channel, each pixel votes with the magnitude of its Sobel gradient for one of `bins`
     unsigned orientations, ⌊φ/π · bins⌋ mod bins with φ = atan2(horizontal, vertical gradient);
