@@ -207,7 +207,7 @@ def save_sheet(
         rows: all with the columns of the first.
         out: the file.
         alpha: as for `legend`.
-        names: of the rows, beside them; none: they have none.
+        names: names of the rows, beside them; empty for none.
     """
     titles = list(rows[0])
     side = 1.9

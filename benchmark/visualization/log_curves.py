@@ -16,14 +16,14 @@ from benchmark.text import visible
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-# What the axis says of terms whose names do not say it.
+# Axis labels of terms whose names do not explain them.
 _AXES = {
     "vessel_share": "fraction of vessel patches\namong the masked patches",
     "probe_ap": "average precision (%) of a\nlinear probe for vessel patches",
 }
 # Terms whose chance level is logged as well.
 _CHANCE = {"probe_ap": "probe_chance"}
-# Besides colours: one colour returns after ten curves, with another style.
+# Colours repeat after ten curves, then with another style.
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -73,13 +73,13 @@ def chance_levels(folders: Sequence[Path], term: str) -> list[float]:
     for folder in folders:
         try:
             found |= set(read_curve(folder, _CHANCE[term])[1])
-        except InputError:  # a run that was ended before
+        except InputError:  # a run that ended before its first probe
             continue
     return sorted(found)
 
 
 def axis_label(term: str) -> str:
-    """What an axis says of a term."""
+    """The axis label of a term."""
     return _AXES.get(term, term.replace("_", " "))
 
 

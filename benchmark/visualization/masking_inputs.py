@@ -52,7 +52,7 @@ def _require_own_packs(run: Path, packs: Sequence[str]) -> None:
     description = read_object(run / "run.json")
     config = description.get("config")
     if not isinstance(config, dict) or "packs" not in config:
-        return  # no pre-training, which is refused when it is opened
+        return  # not a pre-training, which is refused when it is opened
     from benchmark.data.packs import open_packs, training_frames  # importing pandas takes seconds
 
     corpus, frames = open_packs(packs), config.get("frames")

@@ -31,7 +31,7 @@ _POINTS = 8
 
 @dataclass(frozen=True)
 class MaskingRatio:
-    """Counts over epochs; of the complete frames in patches, of crops in points of a fine grid.
+    """Counts over epochs: per patch for complete frames, per point of a fine grid for crops.
 
     Attributes:
         masked: how often each patch or point was masked, B×R×C.
@@ -85,10 +85,10 @@ def masking_ratio(
     """Draw the masks of a batch in some epochs, and count.
 
     Args:
-        recipe: whose masks.
+        recipe: recipe that draws the masks.
         batch: frames with their anatomy, as the loader yields them.
         epochs: counted from 0.
-        crops: the masks of the random crops of training, laid back onto the frame; otherwise masks
+        crops: the masks of the random crops of training, mapped back to the frame; otherwise masks
             of the complete frame.
     """
     rows, columns = recipe.grid
@@ -286,7 +286,7 @@ def _figure(
         bar = figure.colorbar(drawn, ax=axes[:, -1], shrink=0.8)
         what = "crops of a patch\nin which it" if crops else "epochs\nin which a patch"
         bar.set_label(f"fraction of the {what} is masked")
-        views = "training's random crops, laid back onto the frame" if crops else "complete frames"
+        views = "training's random crops, mapped back to the frame" if crops else "complete frames"
         of = "these crops" if crops else "the frame"
         below = (
             f"Masks of {views}. Below the maps: vessel patches among the masked ones;\n"

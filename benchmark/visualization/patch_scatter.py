@@ -18,7 +18,7 @@ from benchmark.visualization.figure_files import save_figure
 # Of Okabe and Ito, distinct for every kind of colour vision.
 _CLASSES = {"background": "#56b4e9", "vessel": "#d55e00"}
 _SIDE = 2.4  # of a panel, in inches
-_ACROSS = 4  # most panels beside each other
+_ACROSS = 4  # most panels in a row
 _PROJECTIONS = {"tsne": "t-SNE", "umap": "UMAP"}
 # Names are data: a dollar sign must not start a formula.
 _STYLE = {"font.size": 8, "text.parse_math": False}

@@ -1,4 +1,4 @@
-"""Which folder a contact sheet can be drawn of, told without importing torch."""
+"""The kind of folder a contact sheet is drawn from, found without importing torch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Corruptions of test frames, protocol `corruptions` (`docs/protocol.md`).
 
-Seven kinds that belong to angiography, each in five severities, mildest first. The design is that
-of ImageNet-C (Hendrycks & Dietterich, ICLR 2019); kinds and levels are a declared choice of this
+Seven kinds typical of angiography, each at five severities, mildest first. The design is that of
+ImageNet-C (Hendrycks & Dietterich, ICLR 2019); kinds and levels are a declared choice of this
 benchmark, made by looking at frames of DCA1, CADICA and the stenosis dataset: at severity 1 a
 reader sees the difference beside the clean frame, at severity 5 thin branches are lost. Lengths and
 photons are for a frame 512 pixels wide.

@@ -2,7 +2,7 @@
 
 From DINO: cosine similarity, votes weighted by exp(similarity / 0.07), the 20 nearest neighbours. A
 declared choice of this benchmark: patches instead of images, those of 16² pixels of the network's
-image (maps of other strides are resized to them, so that all encoders are asked about the same
+image (maps of other strides are resized to them, so that all encoders are compared on the same
 patches); a patch is vessel if one pixel of it is, as in the analysis of patch features.
 """
 

@@ -2,9 +2,9 @@
 
 The papers state the data (XCAV, train), the three indices and t-SNE. All else is a declared choice
 of this benchmark: a patch is vessel if one pixel of it is, as in the share of vessel patches among
-masked ones; every patch of XCAV's training frames at 224² is analysed (of larger datasets as many,
-sampled uniformly); features are not standardised; perplexity and iterations are scikit-learn's
-defaults. Frames are shown as in the dataset's fine-tuning.
+masked ones; every patch of XCAV's training frames at 224² is analysed (of larger datasets equally
+many, sampled uniformly); features are not standardised; perplexity and iterations are
+scikit-learn's defaults. Frames are preprocessed as in the dataset's fine-tuning.
 """
 
 from benchmark.downstream.representation.clusters import LinearProbe

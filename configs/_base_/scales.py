@@ -2,12 +2,12 @@
 
 ``paper`` is what the configs say. ``small`` fits one GPU for an hour, or a patient CPU; ``tiny``
 takes seconds on a CPU and is what the tests and the demo run. ``mini`` is the reference run's: what
-two CPU cores train in a night. Nothing else distinguishes a demo run from a real one.
+two CPU cores train overnight. Nothing else distinguishes a demo run from a real one.
 
 ``pretrain`` and ``finetune`` set top-level keys of those configs, unless the key is None there.
 ``parts`` sets arguments of a class wherever it stands in a config. Sizes that only one config needs
 go into its own ``scales``, by the path of a key or as ``"Class.argument"``, and take precedence.
-A scale ``of`` another one has its sizes, also those of single configs, but for what it names.
+A scale with ``of`` has the sizes of that scale, also those of single configs, except what it names.
 """
 
 # Plain ViTs, under whatever name.

@@ -2,9 +2,9 @@
 
     tools/dist_train.sh configs/chexworld/pretrain.py 8
 
-Source: LeapLabTHU/CheXWorld @ 0901027, the published command: batch 2048, lr (absolute) 2e-4 over
-50 epochs (40 of its own, 1.25 times as long) and on towards 1e-6 along a cosine 1.25 times as long
-as the run of 300 epochs, as is the momentum's from 0.996 to 1; weight decay 0.05, clip at norm 1.
+Source: LeapLabTHU/CheXWorld @ 0901027, the published command: batch 2048, lr (absolute) up to 2e-4
+over 50 epochs (its 40, stretched by 1.25), then towards 1e-6 along a cosine 1.25 times as long as
+the run of 300 epochs, like the momentum's from 0.996 to 1; weight decay 0.05, clip at norm 1.
 """
 
 from mmengine.config import read_base

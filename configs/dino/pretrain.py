@@ -81,8 +81,8 @@ scales = dict(
         "method.teacher_temperature.epochs": 3,
         "method.freeze_last_layer": 1,
     },
-    # The uniform solution attracts unless views of a frame agree enough: where the outputs of two
-    # views correlate by ρ, the spread of the student's logits relative to the teacher's is
+    # Training collapses to uniform outputs unless views of a frame agree enough: if the outputs of
+    # two views correlate by ρ, the spread of the student's logits relative to the teacher's is
     # ρ·T_s/T_t at best, and shrinks below 1. At random weights ρ is 0.12 with the brightness
     # augmentation of natural images and 0.7 with this one. Crops and temperature are the defaults
     # of the repository, for shorter runs.

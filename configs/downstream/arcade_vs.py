@@ -13,6 +13,6 @@ with read_base():
 data = dict(folder="{work}/downstream/arcade_vs")
 base_lr = 1e-4
 epochs = 100
-# With the steps of the other sets, small networks call every pixel background.
+# At the learning rates of the other sets, small networks predict background everywhere.
 scales = dict(tiny=dict(base_lr=3e-4, epochs=60), small=dict(base_lr=5e-4))
 metrics = ("dsc",)  # all classes of an image at once; per class in the record

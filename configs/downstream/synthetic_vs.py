@@ -12,5 +12,5 @@ with read_base():
 
 data = dict(folder="{work}/downstream/synthetic_vs")
 base_lr = 1e-4
-# With the steps of the other sets, small networks call every pixel background.
+# At the learning rates of the other sets, small networks predict background everywhere.
 scales = dict(tiny=dict(base_lr=3e-4, epochs=60), small=dict(base_lr=5e-4))

@@ -1,6 +1,6 @@
 """The classical row: vesselness, percentile threshold, region growing; nothing is trained.
 
-The filter is `sato`, which is what the code released with VasoMIM runs under the name of Frangi.
+The filter is `sato`, which is what the code released with VasoMIM runs under the name Frangi.
 """
 
 from mmcv.transforms import LoadImageFromFile

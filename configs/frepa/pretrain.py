@@ -4,9 +4,9 @@
 
 Source: Arturia-Pendragon-Iris/Frepa @ 2191992 (pretrain/): either domain with probability 0.5, half
 to three quarters of the cells, 16² cells of the image, 32² of the spectrum, σ ~ |N(5e-4, 1e-4)|, d
-in 0.15–0.25, 0.2·L_HFL with five filters, histogram shift 0.8. What is a port: see
-methods/frepa.py; and, in place of batches of 4 for 100 epochs without warm-up, optimiser, schedule
-and crops of the masked-image methods. The batch cannot be split.
+in 0.15–0.25, 0.2·L_HFL with five filters, histogram shift 0.8. Deviations: see methods/frepa.py;
+and optimiser, schedule and crops of the masked-image methods in place of batches of 4 for 100
+epochs without warm-up. The batch cannot be split.
 """
 
 from mmengine.config import read_base

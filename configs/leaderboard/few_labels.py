@@ -2,8 +2,8 @@
 
     tools/run_benchmark.sh configs/leaderboard/few_labels.py --dry-run
 
-A seed draws its images, the same for every method. TransUNet from scratch with all labels is what
-the papers compare pre-training with 10 % of them to. Runs that are on the main board as well
+A seed draws its images, the same for every method. The papers compare pre-training with 10 % of the
+labels to TransUNet from scratch with all of them. Runs that are on the main board as well
 (`journal.py`) are the same runs in the same folder, and both draw the same board.
 """
 

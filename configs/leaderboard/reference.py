@@ -1,11 +1,11 @@
-"""The reference run: what anybody can repeat on two CPU cores, from nothing, in a night.
+"""The reference run: what anyone can repeat on two CPU cores, from scratch, overnight.
 
     tools/run_benchmark.sh configs/leaderboard/reference.py --dry-run
 
 6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
 and VasoMIM; test sets at a quarter of the usual dose, with branches of all sizes; five seeds of the
 fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. `reference_real.py` is
-pre-trained on real angiograms. docs/reference_run.md says what is seen, and why stenoses are not
+pre-trained on real angiograms. docs/reference_run.md says what it shows, and why stenoses are not
 part of it.
 """
 

@@ -2,8 +2,8 @@
 
     tools/run_benchmark.sh configs/leaderboard/reference_real.py --dry-run
 
-Pre-trained on frames of CADICA and the training half of DCA1, scored on its test half. Of the whole
-of CADICA, some 6,600 frames, ten epochs do: the options below are for a hundred frames. See
+Pre-trained on frames of CADICA and the training half of DCA1, scored on its test half. For all of
+CADICA, some 6,600 frames, ten epochs suffice: the options below are for a hundred frames. See
 docs/reference_run.md.
 """
 

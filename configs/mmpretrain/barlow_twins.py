@@ -1,4 +1,4 @@
-"""Barlow Twins (Zbontar et al., ICML 2021) as mmpretrain has it: decorrelate features, ResNet-50.
+"""Barlow Twins (Zbontar et al., ICML 2021) as in mmpretrain: decorrelate features, ResNet-50.
 
     tools/dist_train.sh configs/mmpretrain/barlow_twins.py 8
     tools/finetune.py --encoder work_dirs/mmpretrain/barlow_twins --dataset arcade_v

@@ -1,4 +1,4 @@
-"""BYOL (Grill et al., NeurIPS 2020) as mmpretrain has it: predict a moving average, ResNet-50.
+"""BYOL (Grill et al., NeurIPS 2020) as in mmpretrain: predict a moving average, ResNet-50.
 
     tools/dist_train.sh configs/mmpretrain/byol.py 8
     tools/finetune.py --encoder work_dirs/mmpretrain/byol --dataset arcade_v

@@ -1,4 +1,4 @@
-"""MaskFeat (Wei et al., CVPR 2022) as mmpretrain has it: masked patches, histograms of gradients.
+"""MaskFeat (Wei et al., CVPR 2022) as in mmpretrain: masked patches, histograms of gradients.
 
     tools/dist_train.sh configs/mmpretrain/maskfeat.py 8
     tools/finetune.py --encoder work_dirs/mmpretrain/maskfeat --dataset arcade_v

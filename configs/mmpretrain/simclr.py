@@ -1,4 +1,4 @@
-"""SimCLR (Chen et al., ICML 2020) as mmpretrain has it: contrast between two views, ResNet-50.
+"""SimCLR (Chen et al., ICML 2020) as in mmpretrain: contrast between two views, ResNet-50.
 
     tools/dist_train.sh configs/mmpretrain/simclr.py 8
     tools/finetune.py --encoder work_dirs/mmpretrain/simclr --dataset arcade_v

@@ -3,9 +3,9 @@
     tools/dist_train.sh configs/models_genesis/pretrain.py 8
 
 Source: MrGiovanni/ModelsGenesis @ 12f7feb (pytorch/config.py, pytorch/utils.py): further flips 0.4,
-local shuffling 0.5, non-linear curve 0.9, painting 0.9, of which in-painting 0.2. What is a port:
-700 windows instead of the 10 000 of a cube, which cover the view as often; and, since SGD at
-learning rate 1 does not train a ViT, optimiser, schedule and crops of the masked-image methods.
+local shuffling 0.5, non-linear curve 0.9, painting 0.9, of which in-painting 0.2. Deviations: 700
+windows instead of the 10 000 of a cube, which cover the view as often; and, since SGD at learning
+rate 1 does not train a ViT, optimiser, schedule and crops of the masked-image methods.
 """
 
 from mmengine.config import read_base

@@ -73,7 +73,7 @@ def test_masking_ratio_of_two_configs(run_tool, pack, tmp_path):
     assert done.stdout == f"{out}: masking ratio, frames: 1, recipes: 2\n"
     text = out.read_text()
     assert "3 of 10 epochs, seed 0" in text
-    assert "Masks of training's random crops, laid back onto the frame." in text
+    assert "Masks of training's random crops, mapped back to the frame." in text
 
 
 def test_corruptions_of_a_pack_and_of_a_task(run_tool, pack, tmp_path):
