@@ -61,7 +61,7 @@ def set_adaptation(config: Config, configs: Path, scale: str) -> None:
     """Put the settings of ``_base_/lora.py`` into the config of a fine-tuning.
 
     Args:
-        config: of a dataset, with a method's encoder inserted.
+        config: config of a dataset, with a method's encoder inserted.
         configs: folder of all configs.
         scale: see `configs/_base_/scales.py`.
     """

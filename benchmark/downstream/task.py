@@ -69,8 +69,8 @@ class Prediction:
         masks: segmentation, one mask per class without the background: bool C×H×W.
         probabilities: segmentation, in [0, 1]: float32 C×H×W; None also for a filter without any.
         boxes: detection, x0, y0, x1, y1 in pixels, best first: float64 N×4.
-        scores: of the boxes, in [0, 1]: float64 N.
-        labels: of the boxes, index of the class from 0: int64 N.
+        scores: scores of the boxes, in [0, 1]: float64 N.
+        labels: labels of the boxes, index of the class from 0: int64 N.
         denoised: denoising: uint8 H×W.
     """
 
@@ -137,7 +137,7 @@ class Task(ABC):
 
         Args:
             folder: the prepared task.
-            items: of the split.
+            items: items of the split.
             predictions: folder that holds them.
         """
 
@@ -186,7 +186,7 @@ def scoring_loader(dataset: Dataset, config: Config, batch_size: int | None = No
     are the same.
 
     Args:
-        config: of the fine-tuning.
+        config: config of the fine-tuning.
         batch_size: frames at once; None: `scoring_batch_size`.
     """
     return DataLoader(

@@ -75,7 +75,7 @@ class VisionTransformer(nn.Module):
         norm_eps: epsilon of every LayerNorm.
         pre_norm: LayerNorm before the first block, and patches are embedded without bias, as in
             CLIP (Radford et al., ICML 2021).
-        activation: of the MLPs; ``quick_gelu``, x·σ(1.702·x), is that of CLIP.
+        activation: activation of the MLPs; ``quick_gelu``, x·σ(1.702·x), is that of CLIP.
 
     Raises:
         InputError: indivisible sizes.

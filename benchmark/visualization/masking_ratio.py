@@ -37,9 +37,9 @@ class MaskingRatio:
         masked: how often each patch or point was masked, B×R×C.
         seen: how often it was in the view, B×R×C.
         masked_patches: masked patches of the views, B.
-        masked_vessels: those of them with a vessel pixel, B.
+        masked_vessels: masked patches with a vessel pixel, B.
         patches: patches of all views of a frame.
-        vessels: those of them with a vessel pixel, B.
+        vessels: all patches with a vessel pixel, B.
     """
 
     masked: np.ndarray

@@ -42,11 +42,11 @@ class Recipe:
     """What decides the masks of a pre-training.
 
     Attributes:
-        title: of the method.
+        title: title of the method.
         views: maker of the view that is masked.
         masking: called as ``masking(views, progress)``.
         grid: rows and columns of the patches.
-        seed, epochs: of the run; both key the masks.
+        seed, epochs: seed and epochs of the run; both key the masks.
         guide: adds to the views of a batch, cropped by `Crop`, what guides the masks.
         trained: epochs after which the weights that guide the masks were saved; None where the
             masks depend on no weights of the method.

@@ -79,7 +79,7 @@ def map_file(
 
     Args:
         file: its path.
-        shape, dtype: of the array.
+        shape, dtype: shape and type of the array.
         offset: bytes before it.
     """
     for mode in ("r", "c"):  # FUSE often supports private mappings only

@@ -62,7 +62,7 @@ class Xcav(FolderSource):
 
     Args:
         raw: the folder with the ``CVAI-…`` folders in it, or one above.
-        seed: of the split: patients with 46/221 of the frames are ``test``.
+        seed: seed of the split: patients with 46/221 of the frames are ``test``.
         split_file: a list of your own instead (see `benchmark.data.splits.read_split_file`); its
             names are patients (``CVAI-1253``), videos (``CVAI-1253LAO0_CAU29``), or frames
             (``CVAI-1253LAO0_CAU29/00042``). Frames it does not name have no split.

@@ -220,13 +220,13 @@ class Background:
     """Static parts of one video at one size; images are float64 size×size.
 
     Attributes:
-        attenuation: of tissue and devices, natural-log units.
+        attenuation: attenuation of tissue and devices, natural-log units.
         scatter: scattered intensity, added to the primary beam.
         shutter: fraction of the beam that passes collimator and field edge, 0..1.
         primary_share: primary intensity at zero attenuation, 1 - scatter fraction.
         exposure: beam intensity that is displayed as `middle`.
         middle: displayed intensity, 0..255.
-        gamma: of the display.
+        gamma: gamma of the display.
     """
 
     def __init__(self, seed: int, patient: int, video: int, size: int) -> None:

@@ -163,7 +163,7 @@ def angiogram(
     """One frame of a synthetic coronary angiogram, a function of its arguments only.
 
     Args:
-        seed: of the synthetic population.
+        seed: seed of the synthetic population.
         patient: determines the anatomy (dominance, course of the arteries, stenoses).
         video: determines artery, C-arm angles, background and exposure.
         frame: 0 .. frames - 1; the heart beats, and contrast arrives, fills the tree and partly

@@ -64,8 +64,8 @@ class ModelDescription(Schema):
         encoder: content of `encoder.json` of the encoder in the network, without its weights; None
             where the network has none.
         preprocessing: short form of what config and encoder define; compared on loading.
-        scores: of the test split, as in the record.
-        provenance: of the weights.
+        scores: scores of the test split, as in the record.
+        provenance: provenance of the weights.
         weights_sha256: of ``model.safetensors``.
         schema_version: version of this layout; the key ``schema`` of the file.
     """

@@ -27,10 +27,10 @@ def write_model(
     """Write ``model.safetensors`` and then ``model.json``, each atomically.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         network: with the weights that were scored.
-        classes: of the prepared task, by label.
-        record: of the run; its `config` is that of the network.
+        classes: classes of the prepared task, by label.
+        record: record of the run, with the config of the network.
     """
     description = folder / f"{NAME}.json"
     description.unlink(missing_ok=True)  # an interruption leaves no description of other weights

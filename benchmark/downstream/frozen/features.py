@@ -46,7 +46,7 @@ class FrameFeatures:
     Attributes:
         features: float32 N×h×w×D, the coarsest map, see `EncodedFrames`.
         truth: int32 N×S×S, the masks at the size of the network, bit c for class c.
-        parameters: of the encoder.
+        parameters: parameter count of the encoder.
     """
 
     features: np.ndarray
@@ -65,7 +65,7 @@ class FeatureCache:
         place: folder of the files.
 
     Attributes:
-        card: of the encoder.
+        card: card of the encoder.
         folder: the prepared task.
     """
 

@@ -56,7 +56,7 @@ def knn_shares(
         vessel: bool n, classes of the bank.
         queries: features m×D.
         neighbours: k; all if the bank is smaller.
-        temperature: of the weights.
+        temperature: temperature of the weights.
     """
     bank, vessel = F.normalize(bank, dim=1), vessel.float()
     count = min(neighbours, len(bank))
@@ -78,7 +78,7 @@ def score_knn(
     Args:
         cache: the features.
         config: from `compose_frozen`.
-        seed: of the sample of training patches, where there are more than ``config.patches``.
+        seed: seed of the sample of training patches, where there are more than ``config.patches``.
 
     Returns:
         The metrics of `knn_definitions` (``patch_chance``: the share of vessel patches, which is

@@ -104,7 +104,7 @@ def fit_linear(
         config: from `compose_frozen`.
         views: features of the training split, and of its mirror images if ``config.mirrored``.
         frames: positions in them of those to train on.
-        seed: of the order.
+        seed: seed of the order.
 
     Raises:
         InputError: the loss is not finite; or a batch has a single patch.
@@ -166,8 +166,8 @@ def score_linear(
 
     Args:
         model: from `build_linear`.
-        metric: of the test split.
-        frames: of the test split.
+        metric: metric of the test split.
+        frames: frames of the test split.
     """
     model.eval()
     items = folder.splits["test"]

@@ -30,7 +30,7 @@ class Outputs:
 
     Attributes:
         folder: folder that holds them.
-        description: of the model.
+        description: description of the model.
         probabilities: whether maps of probabilities are written.
         overlays: whether overlays are.
     """

@@ -28,7 +28,7 @@ def predict_frames(
     """Predict frames and write what was found; one that cannot be read is a line on stderr.
 
     Args:
-        model: whose outputs `writer` writes.
+        model: model whose outputs `writer` writes.
         frames: from `list_frames`.
         batch_size: frames that pass through the network at once.
         progress: whether progress is shown on stderr.

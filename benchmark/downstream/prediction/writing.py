@@ -30,7 +30,7 @@ class PredictionWriter:
     """Writes the predictions of frames as they come, and at the end the files about all of them.
 
     Args:
-        outputs: which files.
+        outputs: files to write.
         min_score: boxes with a lower score are neither lesions nor drawn; `boxes.json` has them.
     """
 
@@ -45,7 +45,7 @@ class PredictionWriter:
         """Write the files of a frame.
 
         Args:
-            pixels: of the frame, uint8 H×W.
+            pixels: pixels of the frame, uint8 H×W.
         """
         row: dict[str, Any] = {"height": pixels.shape[0], "width": pixels.shape[1]}
         if found.masks is not None:

@@ -50,7 +50,7 @@ class PatchAnalysis:
             and the means of their silhouettes (NaN without patches).
         points: the projected patches.
         encoder: fingerprint, hash of the weights and provenance.
-        parameters: of the encoder.
+        parameters: parameter count of the encoder.
     """
 
     metrics: dict[str, float]

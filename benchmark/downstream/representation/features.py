@@ -23,7 +23,7 @@ class PatchFeatures:
         features: float32, n×D.
         vessel: bool, n.
         frame: int64, n; index of the patch's frame in the split.
-        parameters: of the encoder.
+        parameters: parameter count of the encoder.
     """
 
     features: np.ndarray

@@ -294,7 +294,7 @@ def fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
 
     Args:
         spec: has `data_preprocessor`, `backbone`, `neck` and `decode_head`.
-        card: of the encoder in the backbone.
+        card: card of the encoder in the backbone.
 
     Returns:
         A new config.

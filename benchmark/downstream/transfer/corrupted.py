@@ -157,7 +157,7 @@ def corrupted_definitions(corruptions: Corruptions, usual: Mapping[str, str]) ->
 
     Args:
         corruptions: different levels give different ids.
-        usual: those of ``dsc``, ``ece`` and ``brier`` of a test split.
+        usual: ids of ``dsc``, ``ece`` and ``brier`` of a test split.
     """
     levels = f"levels-{corruptions.identity}"
     every = f"corrupted/{len(corruptions.levels)}-kinds-{SEVERITIES}-severities/{levels}"

@@ -53,7 +53,7 @@ def transfer_content(
     """The config whose hash identifies the record of a transfer; that of its training, and more.
 
     Args:
-        config: of the fine-tuning, JSON-able.
+        config: config of the fine-tuning, JSON-able.
         trained, tested, split: as for `transfer_id`.
         weights: sha256 of the model's weights; it is not hashed, as it differs between seeds.
     """

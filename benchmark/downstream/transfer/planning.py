@@ -32,7 +32,7 @@ class ModelTest:
 
     Attributes:
         model: folder of the model, or one of its files.
-        description: of the model.
+        description: description of the model.
         folder: the prepared task.
         split: ``"test"``, ``"val"`` or ``"train"``.
         results: folder of the records.
@@ -78,7 +78,7 @@ def plan_transfer(
         work: ``{work}`` in the folder that the config of the dataset names.
         results: folder of the records.
         data: the prepared task; None for the config's.
-        split: of the prepared task.
+        split: split of the prepared task.
         configs: folder of all configs.
 
     Raises:

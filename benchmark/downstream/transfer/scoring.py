@@ -93,7 +93,7 @@ def write_test(
 
     Args:
         test: what was scored.
-        network: that of the model.
+        network: network of the model.
         begun: time stamp of the start.
         metrics: as `metric_entries` has them.
         scores: one row for each image; column ``image`` names it.

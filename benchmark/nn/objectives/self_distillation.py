@@ -94,8 +94,8 @@ def distil_across_views(
     """Mean cross-entropy over all pairs of a teacher view and a different student view.
 
     Args:
-        targets: of the teacher, B×K per view.
-        logits: of the student, B×K per view; the teacher's views come first.
+        targets: targets of the teacher, B×K per view.
+        logits: logits of the student, B×K per view; the teacher's views come first.
         temperature: temperature of the student.
     """
     pairs = [

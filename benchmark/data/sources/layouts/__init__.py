@@ -36,7 +36,7 @@ def recognise(
     """The layouts of these kinds that a folder is in; usually one or none.
 
     Args:
-        source: whose data they are.
+        source: source of the data.
         root: the folder.
         kinds: keys of `LAYOUTS`.
         problems: files that cannot be read, and may belong to a layout, are added to it.

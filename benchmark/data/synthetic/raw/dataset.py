@@ -24,7 +24,7 @@ class RawDataset:
 
     Attributes:
         root: folder the dataset is written below; to be passed to the reader.
-        seed: of the synthetic population.
+        seed: seed of the synthetic population.
         size: side of the frames in pixels.
         defects: whether to plant the known defects of the real download.
         frames: number of usable frames by split (None where the dataset has no split).
