@@ -1,4 +1,4 @@
-"""What `gpu_acceptance.sh` runs: the parts of `benchmark.acceptance`, whose parser it is."""
+"""Entry point of `gpu_acceptance.sh`; parts and options are in `benchmark.acceptance`."""
 
 import _cli
 

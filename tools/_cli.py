@@ -1,4 +1,4 @@
-"""What the command lines share: the import path, common options, and the way they fail."""
+"""Shared by the command lines: the import path, common options, and exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from benchmark.training.distributed.signals import RunEnded  # noqa: E402
 from benchmark.training.scales import SCALES  # noqa: E402
 from benchmark.type_hints import fits, meaning  # noqa: E402
 
-# Taken away, as tools that this one starts have names of their own.
+# Removed, since tools that this one starts have names of their own.
 sys.argv[0] = os.environ.pop(PROGRAM, sys.argv[0])
 
 LIVE_HELP = "one progress line instead of log lines, on a terminal; train.log has them all"
@@ -50,9 +50,9 @@ def run(
 
     Args:
         main: the tool; returns its exit code, None for 0.
-        interrupted: what to do after Ctrl-C, or what finds it out then.
-        prints_result: what it prints is what it is for, so that a full disk behind stdout is an
-            error, too. Of a run it is only the screen.
+        interrupted: advice after Ctrl-C, or a function that returns it.
+        prints_result: whether the output is the result, so that a full disk behind stdout is an
+            error, too; a run only reports its progress.
     """
     if ASKED in os.environ:
         complete(main)
@@ -71,7 +71,7 @@ def run(
         print(f"error: {explain_os_error(error)}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
-        # Of `Path.resolve`, up to Python 3.12.
+        # Raised by `Path.resolve`, up to Python 3.12.
         if not str(error).startswith("Symlink loop"):
             raise
         print(f"error: {error}; name the real path", file=sys.stderr)
@@ -85,7 +85,7 @@ def run(
             file=sys.stderr,
         )
         sys.exit(2)
-    except RunEnded as end:  # it has said why
+    except RunEnded as end:  # the reason has been printed
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
         if is_main_process():
@@ -152,7 +152,7 @@ class _SetDevice(argparse.Action):
 
 
 def add_device_option(parser: Parser) -> None:
-    """The option of every tool that computes where models and batches are."""
+    """The option of every tool that places models and batches on a device."""
     parser.add_argument(
         "--device",
         action=_SetDevice,

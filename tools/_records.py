@@ -1,4 +1,4 @@
-"""What the tools share that write a record for each encoder, dataset and seed."""
+"""Shared by the tools that write a record for each encoder, dataset and seed."""
 
 from __future__ import annotations
 

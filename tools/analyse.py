@@ -54,7 +54,7 @@ def main() -> None:
     data = Path(args.data) if args.data else None
     options = list(args.cfg_options)
     options += [f"{key}={value}" for key in ("split", "projection") if (value := vars(args)[key])]
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     methods = _records.find_encoders(args, configs, work)
     results = _records.results_folder(args, work)
     if args.plot:

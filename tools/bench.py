@@ -21,7 +21,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--frames": dict(type=COUNT, help="number of frames (%(default)s)"),
     "--size": dict(type=COUNT, help="height and width of the frames in pixels (%(default)s)"),
     "--view": dict(type=COUNT, default=224, help="side of the views in pixels (%(default)s)"),
-    "--scale": dict(choices=tuple(SCALES), default="small", help="of the configs (%(default)s)"),
+    "--scale": dict(
+        choices=tuple(SCALES), default="small", help="scale of the configs (%(default)s)"
+    ),
     "--batch": dict(type=COUNT, help="frames per step (%(default)s)"),
     "--steps": dict(type=COUNT, default=2, help="steps of one timing (%(default)s)"),
     "--repeats": dict(
@@ -63,7 +65,7 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "views": (
         "benchmark.speed.views:bench_views",
-        "views of frames at hand, on one core, against PIL and torchvision",
+        "views of frames in memory, on one core, against PIL and torchvision",
         {"frames": 64, "size": 512, "view": 224, "batch": 32, "repeats": 5},
     ),
     "step": (
@@ -103,7 +105,7 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 AGAINST_MMPRETRAIN = "benchmark.speed.mmpretrain:bench_against_mmpretrain"
-# Parts of a run, whose libraries talk when they are imported.
+# Parts of a run, whose libraries print messages when they are imported.
 _RUNS = ("step", "pretrain", "probe", "finetune", "resume")
 _WITH_CONFIG = ("step", "pretrain", "probe", "finetune")
 
@@ -115,7 +117,7 @@ def parse() -> argparse.Namespace:
         part = parts.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for option, default in defaults.items():
             settings = {**OPTIONS[f"--{option}"], "default": default}
-            if option == "threads" and default:  # a part that takes no 0
+            if option == "threads" and default:  # a part that does not take 0
                 settings |= {"type": COUNT, "help": "CPU threads, for both (%(default)s)"}
             part.add_argument(f"--{option}", **settings)
         if name in _WITH_CONFIG:
@@ -167,14 +169,14 @@ def _add_to_scaling(scaling: argparse.ArgumentParser) -> None:
             f"--{option}", nargs="+", type=COUNT, default=default, help=f"{text} %(default)s"
         )
     scaling.add_argument(
-        "--epochs", type=COUNT, default=800, help="of every pre-training (%(default)s)"
+        "--epochs", type=COUNT, default=800, help="epochs of every pre-training (%(default)s)"
     )
     scaling.add_argument(
         "--tflops",
         nargs="+",
         type=number(Positive),
         metavar="RATE",
-        help="10^12 FLOP/s that a GPU keeps up in pre-training (default: what VasoMIM's published "
+        help="10^12 FLOP/s that a GPU sustains in pre-training (default: what VasoMIM's published "
         "run did, and a faster card); the rates of the fine-tunings stay those of docs/sweep.md",
     )
     scaling.add_argument("--write", metavar="FILE", help="replace the generated tables in FILE")

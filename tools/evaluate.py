@@ -44,7 +44,7 @@ def _add_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--print-config",
         action="store_true",
-        help="print that of the first record, resolved, as a config file",
+        help="print the resolved config of the first record, as a config file",
     )
 
 
@@ -64,7 +64,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.label_fraction is not None:
         options.append(f"label_fraction={args.label_fraction!r}")
     counts = tuple(dict.fromkeys(args.label_count or ()))
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     methods = _records.find_encoders(args, configs, work)
     results = _records.results_folder(args, work)
     settings = settings_of(args.kind, configs)

@@ -88,7 +88,7 @@ def main() -> None:
     if args.out.is_dir() or (args.out.exists() and not args.overwrite):
         hint = "name a file in it" if args.out.is_dir() else "--overwrite replaces it"
         raise InputError(f"{args.out}: is there already; {hint}")
-    # Where it is compared; a file runs anywhere.
+    # The comparison runs on the CPU; the file runs anywhere.
     os.environ[VARIABLE] = "cpu"
     hide_gpus()
     try:

@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--live", action="store_true", help=_cli.LIVE_HELP)
     parser.add_argument(
-        "--print-config", action="store_true", help="print it resolved, as a config file"
+        "--print-config", action="store_true", help="print the resolved config, as a config file"
     )
     return parser.parse_args()
 
@@ -54,7 +54,7 @@ def main() -> None:
     from benchmark.results import labelled_id
 
     work = _cli.work_folder(args)
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     if args.method:
         method = find_method(args.method, Path(args.configs), work)
     else:
@@ -84,7 +84,7 @@ def main() -> None:
         own = copy.deepcopy(config)
         if count is not None:
             own.label_count = count
-        # However they were set: scores of fewer labels or updates never stand in another column.
+        # However they were set, scores of fewer labels or of LoRA have a column of their own.
         columns[labelled_id(args.dataset, own.label_fraction, count, kind)] = own
     if args.print_config:
         from benchmark.training.config_source import print_config
@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def after_interrupt() -> str:
-    """What to do after Ctrl-C, which saves nothing: what is left is the newest checkpoint."""
+    """Advice after Ctrl-C, which saves nothing: a run resumes from its newest checkpoint."""
     starts_over = arguments().overwrite == "always"
     return "the same command again " + (
         "starts over" if starts_over else "continues after the newest checkpoint"

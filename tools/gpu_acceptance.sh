@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that only a GPU shows, in at most ten minutes on one card; --help says more.
+# All tests that need a GPU, in at most ten minutes on one card; see --help.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -291,7 +291,7 @@ def write(leaderboard: Leaderboard, gallery: Gallery | None, options: argparse.N
         if suffix in options.format:
             write_text(options.out / f"{name}.{suffix}", writers[suffix]())
     if "html" in options.format:
-        # Once no page refers to them any more.
+        # Only now does no page refer to them any more.
         remove_old_pictures(folder, pictures if options.assets else ())
     if options.write:
         write_between_markers(options.write, short_table(leaderboard), options.marker)
@@ -299,7 +299,7 @@ def write(leaderboard: Leaderboard, gallery: Gallery | None, options: argparse.N
 
 
 def page(data: dict[str, Any], pictures: Mapping[str, bytes], options: argparse.Namespace) -> str:
-    """The page; says which examples it has no room for."""
+    """The page; prints which examples it has no room for."""
     from leaderboard.page import LIMIT, make_page
     from leaderboard.page.embedding import omission
 

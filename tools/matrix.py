@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="done, running, failed, stale and missing cells")
     for command in (run, status):
         command.add_argument("config", help="for example configs/leaderboard/journal.py")
-        command.add_argument("--scale", choices=tuple(SCALES), help="another than the config's")
+        command.add_argument("--scale", choices=tuple(SCALES), help="instead of the config's")
         command.add_argument("--work", metavar="DIR", help="folder all runs live in")
         command.add_argument("--methods", nargs="+", metavar="NAME", help="only these")
         command.add_argument("--datasets", nargs="+", metavar="NAME", help="only these")
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs",
         type=_cli.number(Count),
         metavar="N",
-        help="at once (default: one per GPU, or the config's)",
+        help="jobs at once (default: one per GPU, or the config's)",
     )
     run.add_argument(
         "--gpus",

@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--width", type=float, default=180.0, metavar="MM", help="width in mm (default: 180)"
     )
-    parser.add_argument("--dpi", type=int, default=300, help="of a PNG (default: 300)")
+    parser.add_argument("--dpi", type=int, default=300, help="resolution of a PNG (default: 300)")
     return parser.parse_args()
 
 

@@ -35,8 +35,8 @@ def arguments() -> argparse.Namespace:
         type=_cli.number(Rate),
         default=0.5,
         metavar="S",
-        help="boxes of a lower score are not drawn and no lesions (default: 0.5); boxes.json has "
-        "all of them",
+        help="boxes with a lower score are neither drawn nor counted as lesions (default: 0.5); "
+        "boxes.json has all of them",
     )
     parser.add_argument(
         "--batch-size",
@@ -58,7 +58,7 @@ def main() -> int:
     from benchmark.files import check_output_folder
     from benchmark.files.contents import verify_export
 
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     description = read_model_description(args.model)
     outputs = Outputs(args.out, description, args.probabilities, not args.no_overlays)
     check_output_folder(args.out)

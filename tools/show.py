@@ -12,7 +12,7 @@ Pack: frame, extracted vessels. Task: frame, annotations. Pre-training: view, ve
 map, guidance, masked patches, reconstruction. Fine-tuning: frame, ground truth, prediction, and
 their difference.
 With --curve: one line per run, for example of loss or vessel_share.
-With --corruptions: a frame of a pack or task under every corruption in every severity.
+With --corruptions: a frame of a pack or task under every corruption at every severity.
 With --masking-ratio: how often each patch of some frames is masked over all epochs, one column per
 config or run. Runs of AMT and HPM are needed, whose masks depend on trained weights.
 """
@@ -47,7 +47,9 @@ def arguments() -> argparse.Namespace:
         type=_cli.number(Count),
         help="number of frames (default: 6; masking ratio: 4; corruptions: 1)",
     )
-    parser.add_argument("--epoch", type=_cli.number(Natural), help="of the masks (default: last)")
+    parser.add_argument(
+        "--epoch", type=_cli.number(Natural), help="epoch of the masks (default: last)"
+    )
     masking = parser.add_argument_group("masking ratio")
     masking.add_argument(
         "--masking-ratio", action="store_true", help="draw how often patches are masked; any format"
@@ -72,7 +74,7 @@ def _draw_masking_ratio(args: argparse.Namespace) -> str:
     if not args.packs:
         raise InputError("--masking-ratio: name the frame packs with --packs DIR")
     work = _cli.work_folder(args)
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     from benchmark.visualization.masking_inputs import check_inputs
 
     paths = check_inputs(args.path, args.packs, args.out, args.cfg_options, work)
@@ -108,7 +110,7 @@ def main() -> None:
         return
     if len(args.path) > 1:
         raise InputError(f"{args.path[1]}: a sheet shows one folder; several need --curve TERM")
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     from benchmark.visualization.sheet_kinds import sheet_kind
 
     kind = sheet_kind(Path(args.path[0]))

@@ -8,7 +8,7 @@
 
 MODEL is the folder of model.json and model.safetensors, which tools/finetune.py leaves in its run.
 Nothing is trained. The other dataset has to be prepared (tools/prepare_data.py), of the same task
-and with the same classes. The corruptions are for segmentation: seven kinds in five severities each
+and with the same classes. The corruptions are for segmentation: seven kinds at five severities each
 (configs/_base_/corruptions.py). The dataset of the record is TRAINED-to-TESTED or
 TRAINED-corruptions, beside those of fine-tuning.
 """
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--split",
         choices=("train", "val", "test"),
-        help="of the other dataset (default: test)",
+        help="split of the other dataset (default: test)",
     )
     _cli.add_work_options(parser)
     parser.add_argument(
@@ -66,7 +66,7 @@ def main() -> None:
     from benchmark.errors import InputError
     from benchmark.files import check_output_folder
 
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     work = _cli.work_folder(args)
     results = args.results or work / "results"
     check_output_folder(results)

@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
     parser.add_argument("--live", action="store_true", help=_cli.LIVE_HELP)
     parser.add_argument(
-        "--print-config", action="store_true", help="print it resolved, as a config file"
+        "--print-config", action="store_true", help="print the resolved config, as a config file"
     )
     parser.add_argument(
         "--check",
@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
         nargs="?",
         const=1,
         metavar="N",
-        help="find what would keep N processes from starting, and stop",
+        help="check whether N processes could start, and stop",
     )
     parser.add_argument("--dry-run", action="store_true", help="two steps, nothing is written")
     return parser.parse_args()
@@ -59,12 +59,12 @@ def _run_folder(args: argparse.Namespace) -> Path:
 
 
 def after_interrupt() -> str:
-    """What to do after Ctrl-C, which saves nothing: what is left is the newest checkpoint."""
+    """Advice after Ctrl-C, which saves nothing: a run resumes from its newest checkpoint."""
     args = arguments()
     newest = next(iter(checkpoint_paths(_run_folder(args))), None)
     if args.print_config or args.check or args.dry_run or newest is None:
         return "run the same command again"
-    if args.overwrite and newest.stat().st_mtime < _STARTED:  # that of the run to be replaced
+    if args.overwrite and newest.stat().st_mtime < _STARTED:  # of the run to be replaced
         return "run the same command again"
     instead = " instead of --overwrite" if args.overwrite else ""
     return f"the same command with --resume{instead} continues after {newest}"
@@ -73,7 +73,7 @@ def after_interrupt() -> str:
 def main() -> None:
     args = arguments()
     work = _cli.work_folder(args)
-    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    # Loading the libraries takes seconds; cheap checks come first.
     path = find_config(args.config)
     if args.load_from and not Path(args.load_from.replace("{work}", str(work))).exists():
         raise InputError(f"{args.load_from}: no such file to load from")
