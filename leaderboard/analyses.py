@@ -52,7 +52,7 @@ class Analysis:
     """One table or figure of a paper.
 
     Attributes:
-        id: what it is about; unique within a protocol, and but for `BY_DATASET` altogether.
+        id: what it is about; unique within a protocol and, except for `BY_DATASET`, overall.
         title: the same in words.
         protocol: ``"journal"`` or ``"aaai"``, the protocol and the paper.
         source: the table or figure of that paper, for example ``"table IV"``.
@@ -78,7 +78,7 @@ class Analysis:
 
 
 def _member(name: str, title: str, x: float | None = None, line: str = "") -> Member:
-    """A leading dot: a method only compared with; a plus: a method that the analysis is about."""
+    """A leading dot: a method for comparison only; a plus: a method that the analysis is about."""
     if name[0] in ".+":
         return Member(name[1:], title, x, line, own=name[0] == "+")
     return Member(PREFIX + name, title, x, line)
@@ -87,7 +87,7 @@ def _member(name: str, title: str, x: float | None = None, line: str = "") -> Me
 def _analysis(
     protocol: str, about: tuple[str, str, str], *rows: tuple[Any, ...], **more: Any
 ) -> Analysis:
-    """From (id, title, source) and rows as of `_member`."""
+    """From (id, title, source) and rows as for `_member`."""
     name, title, source = about
     paper = {
         "journal": {"reference": "vasomim", "datasets": ("arcade_v", "xcav")},
@@ -291,7 +291,7 @@ ANALYSES = (
     ),
 )
 
-#: Of no paper, for any protocol.
+#: In neither paper, for any protocol.
 OURS = (
     _analysis(
         "journal",
@@ -313,9 +313,9 @@ def is_analysis(method: str) -> bool:
 
 
 def tell_apart(titles: Mapping[str, str]) -> dict[str, str]:
-    """Titles of methods, with the id behind those that several have: encoders of one method.
+    """Titles of methods, with the id appended where several share one: encoders of one method.
 
-    Runs of an analysis have the title of their method, and tables that say what they vary.
+    Runs of an analysis keep the title of their method: their tables say what they vary.
 
     Args:
         titles: method → title.
@@ -336,5 +336,5 @@ def find_analysis(protocol: str, name: str | None) -> Analysis | None:
 
 
 def paper_of(protocol: str) -> str:
-    """The paper whose protocol another one is a smaller scale of: ``aaai-demo`` → ``aaai``."""
+    """The paper whose protocol this one is a smaller scale of: ``aaai-demo`` → ``aaai``."""
     return "aaai" if protocol.split("-")[0] == "aaai" else "journal"

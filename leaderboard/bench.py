@@ -87,7 +87,7 @@ def _task(dataset: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _example(task: str, image: int, method: int) -> Example:
-    """A frame with a vessel, as large in a file as an angiogram, and what a method says of it."""
+    """A frame with a vessel, as large in a file as an angiogram, and a method's prediction."""
     generator = np.random.default_rng(image)
     y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
 
@@ -98,7 +98,7 @@ def _example(task: str, image: int, method: int) -> Example:
     background = 150 + 40 * np.cos(3 * x + image) * np.cos(4 * y)
     clean = background - 60 * vessel(0)
     noise = generator.normal(0, 4, (_SIDE + 1, _SIDE + 1))
-    # The mean of four neighbours: X-ray detectors blur, and JPEG takes as much as of angiograms.
+    # The mean of four neighbours: X-ray detectors blur, and the JPEG is as large as an angiogram's.
     frame = clean + (noise[1:, 1:] + noise[:-1, 1:] + noise[1:, :-1] + noise[:-1, :-1]) / 4
     grey = [picture.clip(0, 255).astype(np.uint8) for picture in (frame, clean)]
     name = f"image{image % _IMAGES:03d}"

@@ -1,8 +1,8 @@
 """One board: the rows and columns of one table, with their ranks, marks and tests.
 
 A board is a pure function of its scores, measured here or published elsewhere. Numbers that were
-not obtained in the same way never meet in a rank or a test: see `leaderboard.comparable` for what
-is refused, and `Row.context` for published rows beside measured ones.
+not obtained in the same way are never ranked or tested together: see `leaderboard.comparable` for
+what is refused, and `Row.context` for published rows beside measured ones.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Cell:
         values: seed → value, by ascending seed; empty for published numbers.
         interval: 95 % t-interval of the mean over the seeds; None for fewer than two values.
         place: rank among all competing rows with this cell (marks the best and the second in
-            print); 0 for a context row, and in a column that is no score.
+            print); 0 for a context row, and in a column that is not a score.
         rank: rank among the complete competing rows; None for another row.
         tier: 1 for the best of its column and what is not separable from it by the paired t-test
             after Holm's correction, 2 for the rest; None where that is not defined.
@@ -121,12 +121,12 @@ class Board:
         pairs: per column the tests of every ordered pair of competing rows, over common seeds.
         column_pairs: the papers' overall test: the same over the means of the columns in percent,
             complete rows only.
-        dataset_pairs: the overall test: over datasets, of each the mean of its columns in percent.
+        dataset_pairs: the overall test: over datasets, on the mean of the percent columns of each.
         friedman: Friedman's test of the complete competing rows, in their order, over the first
             metric of every dataset; None for fewer than two rows.
         per_image: (row, column id) → test of that row against the reference over images; filled in
             on request.
-        notes: what a reader of this board has to know besides what all boards share.
+        notes: what a reader has to know about this board, beside the notes of all boards.
         details: further tables of the same rows.
         curves: drawn beside those of the columns, see `leaderboard.curves.curves`.
     """
@@ -210,7 +210,7 @@ def make_board(
     then incomplete ones and those for context, each by title.
 
     Args:
-        rows: who is on the board, without cells.
+        rows: the rows of the board, without cells.
         scores: row id → column → score.
         name, title, task, protocol, reference, analysis, notes: attributes of the board, `name` its
             id.

@@ -1,4 +1,4 @@
-"""The complete leaderboard: every board, and what is said about all of them."""
+"""The complete leaderboard: every board, and what applies to all of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from leaderboard.evaluations.scatter import Scatter, make_scatter
 from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured
 from leaderboard.published import PublishedTable
 
-#: Protocol of a leaderboard of published tables, which are of several.
+#: Protocol of a leaderboard of published tables, which have several protocols.
 PUBLISHED = "as published"
 
 

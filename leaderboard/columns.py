@@ -1,4 +1,4 @@
-"""The columns of a board: one metric of one dataset, how it is called and where it stands."""
+"""The columns of a board: one metric of one dataset, with its title and its place."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def is_patches(dataset: str) -> bool:
     return split_of_patches(dataset) is not None
 
 
-#: Kind of an evaluation → what its datasets are called after their name, in the order of print.
+#: Kind of an evaluation → suffix of the titles of its datasets, in the order of print.
 KIND_TITLES = {
     "fine-tuning": "",
     "linear": "linear",
@@ -180,7 +180,7 @@ class Column:
 
     @property
     def block(self) -> str:
-        """What it is a repetition of: columns of one tested dataset are not independent."""
+        """The block it belongs to: columns of one tested dataset are not independent."""
         known = read_dataset_id(self.dataset)
         if known.kind == "patches" or (known.kind == "fine-tuning" and not known.label_count):
             return self.dataset
@@ -188,7 +188,7 @@ class Column:
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """The datasets alone: what a model was trained for, and what it is tested on."""
+        """The datasets alone: what a model was trained on, and what it is tested on."""
         known = read_dataset_id(self.dataset)
         return (_root(known), *([known.tested] if known.tested else []))
 
@@ -203,7 +203,7 @@ class Column:
 
     @property
     def main(self) -> bool:
-        """Whether it belongs on the main board of its task, for methods that do."""
+        """Whether it belongs on the main board of its task, if its method does."""
         return read_dataset_id(self.dataset).plain
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.results import NOT_HASHED, RunRecord, config_hash, path_of
 
-#: What makes the method (its network, and how that is adapted), its seed, and where its data are.
+#: Keys of the method (its network and how that is adapted), the seed, and where the data are.
 _OF_THE_METHOD = frozenset(("model", "seed", "method_settings", "data", "custom_hooks"))
 
-#: Without meaning for a model that is scored as it is.
+#: Keys without meaning for a model that is scored as it is.
 _OF_TRAINING = frozenset(
     (
         *("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad"),
@@ -46,7 +46,7 @@ class Conditions:
         exact, similar, groups: known leakage: test frames that are among the frames of the
             pre-training, those that nearly are, and patients in both.
         skipped_steps: training steps without a finite loss, over all runs.
-        shared: text of the settings that are not the method's, equal for equal ones.
+        shared: the settings that are not the method's own, as text.
     """
 
     config: Mapping[str, Any]
@@ -69,16 +69,16 @@ class Conditions:
 
     @property
     def marks(self) -> str:
-        """What a reader of the score has to be warned of."""
+        """The marks that warn a reader of the score."""
         return LEAKAGE_MARK * self.leaked + SKIPPED_MARK * bool(self.skipped_steps)
 
     def comparable_with(self, other: Conditions) -> bool:
-        """Whether the settings agree that are neither's own."""
+        """Whether the settings agree that belong to neither method."""
         return self.shared == other.shared or not setting_differences(self.config, other.config)
 
 
 def settings_agree(ours: Conditions | None, theirs: Conditions | None) -> bool:
-    """Whether cells may be tested against each other; those of published numbers may."""
+    """Whether cells may be tested against each other; published numbers always may."""
     return ours is None or theirs is None or ours.comparable_with(theirs)
 
 

@@ -17,7 +17,7 @@ from leaderboard.statistics import ALPHA, PairedT, benjamini_hochberg, holm, rou
 CORRECTIONS = {"holm": "Holm", "bh": "Benjamini–Hochberg", "none": "uncorrected"}
 
 
-#: Tests of all pairs of rows up to which a board has them against every row as reference.
+#: Up to this many tests of all pairs of rows, a board has them against every row as reference.
 MOST_TESTS = 20_000
 
 
@@ -31,10 +31,10 @@ class Comparison:
             None where the test is undefined.
         verdict: ``"better"``, ``"worse"``, ``"not separable"``, or the note of an undefined test.
             Never better or worse by a difference that is printed as 0.00, whatever its p-value:
-            scores are not known that closely, and what varies so little is mostly rounding.
+            no score is known that precisely, and so small a spread is mostly rounding.
         per_image: the test over images, where it was asked for.
         image_p_holm, image_p_bh: its p-value, adjusted within its family.
-        over_columns: of an overall test, the papers': paired over the columns.
+        over_columns: for an overall test, the papers' test, paired over the columns.
     """
 
     row: Row
@@ -84,11 +84,11 @@ def comparisons(board: Board, reference: str, correction: str = "holm") -> tuple
 def overall(board: Board, reference: str, correction: str = "holm") -> tuple[Comparison, ...]:
     """The overall test of every complete row against `reference`.
 
-    A two-sided paired t-test over datasets, of each the mean of its columns in percent; one family.
+    A two-sided paired t-test over datasets, on the mean of the percent columns of each; one family.
     Columns of one dataset are correlated, so the papers' test, over columns, calls equal methods
-    different in more than 5 % of the cases: it stands beside, without a verdict. No interval for
-    fewer than `FEWEST_UNITS` datasets. Empty with fewer than two of them, or where the reference is
-    incomplete.
+    different in more than 5 % of the cases: it is shown beside it, without a verdict. No interval
+    for fewer than `FEWEST_UNITS` datasets. Empty with fewer than two of them, or where the
+    reference is incomplete.
     """
     family = [
         (row, None, test if test.n >= FEWEST_UNITS else replace(test, ci_low=None, ci_high=None))
@@ -157,6 +157,6 @@ def is_large(board: Board) -> bool:
 
 
 def references(board: Board, large: bool) -> list[str]:
-    """The rows that a reader can choose as reference: all that compete, of a large board one."""
+    """The rows that can be chosen as reference: all that compete; on a large board only one."""
     competing = [row.id for row in board.rows if not row.context]
     return [row for row in competing if row == board.reference] if large else competing

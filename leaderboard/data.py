@@ -155,19 +155,19 @@ def _cost_axis(axis: CostAxis) -> dict[str, Any]:
 
 
 def _reference_notes(board: Board, correction: str, rows: list[str]) -> dict[str, list[str]]:
-    """Row → what is said about the tests against it, for each of these rows."""
+    """Row → the notes on the tests against it, for each of these rows."""
     notes = {row: reference_notes(board, row, correction) for row in rows}
     return {row: texts for row, texts in notes.items() if texts}
 
 
 def _limit_notes(board: Board) -> list[str]:
-    """What is said where not every row can be the reference."""
+    """The note where not every row can be the reference."""
     if not is_large(board):
         return []
     competing = sum(not row.context for row in board.rows)
     return [
         f"With {competing} rows only the declared reference can be chosen here: tests against "
-        "all of them would make the page too large. Declare another one by --reference."
+        "all of them would make the page too large. Declare another one with --reference."
     ]
 
 
@@ -177,7 +177,7 @@ def _evaluation(board: Board) -> dict[str, Any]:
 
 
 def _overview(leaderboard: Leaderboard) -> dict[str, Any]:
-    """What compares the evaluations; nothing without them."""
+    """The comparison of the evaluations; empty without them."""
     ranks, scatter = leaderboard.overview, leaderboard.scatter
     if ranks is None and scatter is None:
         return {}
@@ -186,7 +186,7 @@ def _overview(leaderboard: Leaderboard) -> dict[str, Any]:
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    """A table as it is printed, with what its marks say."""
+    """A table as it is printed, with the meaning of its marks."""
     marks = "".join(entry.suffix for row in grid.rows for entry in row)
     warnings = (f"{mark} {words}." for mark, words in WARNINGS.items() if mark in marks)
     return {

@@ -33,7 +33,7 @@ COMBINED = {
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything the records of one protocol say.
+    """Everything in the records of one protocol.
 
     Attributes:
         protocol: that of all records.
@@ -42,7 +42,7 @@ class Measured:
         task_of: dataset → task.
         mixed: (method, dataset) whose runs differ in more than the seed.
         patches: dataset → method → numbers of analysed patches of its runs.
-        further: method → column → score, of metrics of corruptions and k-NN that are no columns.
+        further: method → column → score, of metrics of corruptions and k-NN without a column.
         parameters: (method, dataset) of LoRA → numbers of trained and of all parameters.
         split_hashes: dataset → hash of the split that all its records were scored on.
     """
@@ -195,7 +195,7 @@ def measured_board(
 
 
 def _condition_notes(measured: Measured, scores: Scores) -> Iterator[str]:
-    """Whose scores have known leakage or skipped steps."""
+    """Which scores have known leakage or skipped steps."""
     leaked, skipped = [], []
     for method, cells in scores.items():
         found = {c.dataset: score.conditions for c, score in _sorted(cells)}
@@ -281,7 +281,7 @@ def _patch_boards(
 
 
 def _patch_notes(measured: Measured, dataset: str, scores: Scores) -> Iterator[str]:
-    """What ± and Calinski–Harabasz do not say by themselves."""
+    """Notes on what ± and Calinski–Harabasz do not show by themselves."""
     fixed: dict[str, list[str]] = {}
     for method, cells in scores.items():
         for column in sorted(cells, key=column_order):

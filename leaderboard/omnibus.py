@@ -31,7 +31,7 @@ class Friedman:
             columns.
         critical_difference: mean ranks that differ by at least this are significantly different in
             Nemenyi's test of all pairs at level 0.05; None where the test is undefined.
-        groups: the bars of the diagram: every largest set of two or more rows (positions, best
+        groups: the bars of the diagram: every maximal set of two or more rows (positions, best
             first) whose mean ranks lie within less than the critical difference. Sets overlap.
         note: ``""``, why the test is undefined, or that it does not reject equality: then Demšar
             does not compare pairs, and gaps between groups are no findings.

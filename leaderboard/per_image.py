@@ -1,4 +1,4 @@
-"""Tests over images: more powerful than those over a handful of seeds, for another question.
+"""Tests over images: more powerful than those over a few seeds, but for another question.
 
 They ask whether the difference between the given trained models would hold on other patients; the
 tests over seeds ask whether it would hold for retrained models.
@@ -83,8 +83,8 @@ def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterator[tuple[C
     """The test of a row against the reference in every column with per-image scores of both."""
     reference = board.row(board.reference)
     for column, cell, reference_cell in zip(board.columns, row.cells, reference.cells):
-        # What other metrics give for one image (average precision) is no term of their value, and
-        # may even order methods the other way round.
+        # Other metrics (average precision) are not means of their values per image, which may even
+        # order methods the other way round.
         if cell is None or reference_cell is None or MEAN_OVER_IMAGES not in column.definition:
             continue
         if not settings_agree(cell.conditions, reference_cell.conditions):

@@ -20,8 +20,8 @@ from scipy import special
 #: difference of two floats are each off by at most half a unit in the last place.
 ROUNDING = 8 * np.finfo(np.float64).eps
 
-#: So do values that differ by less than this, whatever their size: float64 cannot hold the square
-#: of such a difference, and so no variance of it.
+#: The same holds for values that differ by less than this, whatever their size: float64 cannot hold
+#: the square of such a difference, and hence no variance.
 SMALLEST = 1e-150
 
 #: Significance level: a smaller p-value, after the correction in use, is called a difference.
@@ -32,7 +32,7 @@ ALPHA = 0.05
 class Summary:
     """Mean and sample standard deviation (None for one value) of `n` values.
 
-    `decimals` are those a paper prints, None for numbers of ours.
+    `decimals` are those a paper prints, None for our own numbers.
     """
 
     mean: float
@@ -217,7 +217,7 @@ def welch_p(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def welch_test(a: Sequence[float], b: Sequence[float]) -> WelchTest | None:
-    """Undefined, None, for a sample of one value, and without spread in either."""
+    """The test; None where undefined: for a single value, and without spread in either sample."""
     if min(len(a), len(b)) < 2:
         return None
     samples = [np.asarray(values, dtype=np.float64) for values in (a, b)]
@@ -263,7 +263,7 @@ def _significant(value: float, digits: int) -> float:
 def rounds_to_zero(difference: float, digits: int = 2) -> bool:
     """Whether a difference is +0.00 or -0.00 at the `digits` decimals that the tables show.
 
-    Nobody knows a score that closely, whatever the p-value: the seeds may agree on what is mostly
+    No score is known that precisely, whatever the p-value: the seeds may agree on what is mostly
     rounding.
     """
     return abs(Decimal(difference)) < Decimal(5).scaleb(-digits - 1)

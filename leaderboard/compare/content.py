@@ -1,4 +1,4 @@
-"""What the documents of the comparison say, before any markup."""
+"""The content of the documents of the comparison, before any markup."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _pairs(table: PairedTable) -> Grid:
 
 
 def column_title(column: Column) -> str:
-    """A column as printed, with its unit where it is no score."""
+    """A column as printed, with its unit where it is not a score."""
     if column.score:
         return column.title
     return f"{column.label}, {column.unit}" if column.unit else column.label

@@ -49,7 +49,7 @@ class Rerun:
     Attributes:
         place: protocol, method, dataset and metric.
         before, after: over the seeds of each folder; None where it has no such cell.
-        equal: whether the values of all seeds that both have are bit-identical, and there are some.
+        equal: whether both have common seeds, and bit-identical values for all of them.
         p: two-sided p-value of `moved_p`, corrected by Holm over the cells that are not equal;
             None where it is undefined or nothing is to be tested.
         other_definition: whether the two are different measurements, which do not compare.
@@ -122,7 +122,7 @@ def moved_p(before: Sequence[float], after: Sequence[float]) -> float | None:
     """Two-sided p-value of a difference between the means over seeds.
 
     The seeds are not paired: on another platform a run with the same seed soon goes its own way,
-    and on the same one it is equal. Welch's t-test; a single run is held against the spread of the
+    and on the same one it is equal. Welch's t-test; a single run is compared with the spread of the
     others, which is the t-test with pooled variance (Crawford and Howell, Clin. Neuropsychol. 12,
     1998). None where neither has a spread.
     """

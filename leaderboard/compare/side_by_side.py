@@ -29,8 +29,8 @@ class Pair:
     """One row and column.
 
     Attributes:
-        published: as printed; None where no number is.
-        measured: over the seeds that have run; of a cost what was counted here; None without.
+        published: as printed; None where no number is printed.
+        measured: over the seeds that have run, for a cost as counted here; None without.
         command: place in the table's commands of the one that runs it; None where it has run, or
             where no matrix has it.
         other: id of the definition of the measured number where the published one is not
@@ -74,7 +74,7 @@ class Pair:
         return self.difference / spread if spread else None
 
     def _stds(self) -> list[float]:
-        """Those that are known of the two."""
+        """The known ones of the two."""
         both = (self.published, self.measured)
         return [one.std for one in both if one is not None and one.std is not None]
 
@@ -158,7 +158,7 @@ def _main_numbers(
 
 
 def _as_table(analysis: Analysis) -> PublishedTable:
-    """A figure of which no number is printed, as a table without numbers."""
+    """A figure whose numbers are not printed, as a table without numbers."""
     return PublishedTable(
         id=f"{analysis.protocol}-{analysis.source.replace('figure ', 'fig')}",
         title=analysis.title,
@@ -272,7 +272,7 @@ def _cost(costs: MethodCosts | None, column: Column, protocol: str) -> Summary |
 def _with_commands(
     rows: Sequence[PairedRow], protocol: str, configs_of: ConfigsOf
 ) -> tuple[list[PairedRow], list[str]]:
-    """The rows with the commands of their missing cells, without cells that nothing is known of."""
+    """The rows with the commands of their missing cells; cells of unknown numbers are omitted."""
     able = {}
     for row in rows:
         for pair in row.pairs:
@@ -300,7 +300,7 @@ def _with_commands(
 def _few_configs(
     able: Mapping[tuple[str, str], Sequence[str]],
 ) -> dict[tuple[str, str], str]:
-    """For every cell one of the configs that run it; again and again the one with most cells."""
+    """For every cell one of the configs that run it, chosen greedily by most cells."""
     chosen: dict[tuple[str, str], str] = {}
     while left := [cell for cell in able if cell not in chosen]:
         counts = Counter(config for cell in left for config in able[cell])

@@ -30,7 +30,7 @@ DEFINITIONS = {
 BENCHED = ("images_per_s", "step_time", "memory_mib")
 #: What depends on the machine.
 MEASURED = ("device_hours", *BENCHED)
-#: Of all other costs less is better.
+#: For all other costs, less is better.
 HIGHER_IS_BETTER = ("images_per_s",)
 
 _PASSES = ("network", "step", "layer")
@@ -40,7 +40,7 @@ class PretrainingTime(NamedTuple):
     """How long a method was pre-trained.
 
     Attributes:
-        device_hours: mean over the encoders, of each the sum over its processes.
+        device_hours: mean over the encoders of the sum over their processes.
         devices: names, ``"NVIDIA H200"``.
         encoders: number of encoders that the mean is over.
     """
@@ -91,7 +91,7 @@ class ComparableCosts:
 
 
 def pretraining_times(records: Iterable[RunRecord]) -> dict[str, PretrainingTime]:
-    """Method → time of its pre-training, where the cards of its encoders say it.
+    """Method → time of its pre-training, where the cards of its encoders state it.
 
     The mean over its encoders, one for each seed where the pre-training was repeated. Encoders of
     different devices are not averaged: those on the devices of the most encoders count.
@@ -114,7 +114,7 @@ def pretraining_times(records: Iterable[RunRecord]) -> dict[str, PretrainingTime
 
 
 def _device_seconds(provenance: Mapping[str, Any] | None) -> dict[str, float]:
-    """What a card says; nothing where it says something else, as cards of others may."""
+    """Device seconds of a card; empty if malformed, as they may be in third-party cards."""
     spent = (provenance or {}).get("device_seconds")
     if not isinstance(spent, dict):
         return {}

@@ -1,4 +1,4 @@
-"""The boards of the papers' analyses, and of those of our own: the runs that each is about."""
+"""The boards of the papers' analyses and of our own, with the runs that each is about."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def _boards(
         title += f" on {dataset_title(table.dataset)}"
     if kind := KIND_TITLES[table.kind]:
         name, title = f"{name}-{table.kind}", f"{title}, {kind}"
-    # In the order of the main boards; a task that is none of theirs (patches) follows.
+    # In the order of the main boards; a task without one (patches) follows.
     tasks = dict.fromkeys((*TASK_KINDS, *(measured.task_of[d] for d in datasets)))
     of_task = {t: {d for d in datasets if measured.task_of[d] == t} for t in tasks}
     of_task = {task: chosen for task, chosen in of_task.items() if chosen}
@@ -79,7 +79,7 @@ def _boards(
         notes = (evaluation.note, *_chance(board, measured), *_constant(board), *board.notes)
         board = replace(board, notes=notes, column_pairs={}, dataset_pairs={})
         if table.evaluation in ("few-labels", "transfer"):
-            # Of a tested dataset there are several columns of one metric: no independent blocks.
+            # A tested dataset has several columns of one metric: the blocks are not independent.
             board = replace(board, friedman=None)
         if add := _DETAILS.get(table.evaluation):
             board = add(board, measured)
@@ -87,7 +87,7 @@ def _boards(
 
 
 def _chance(board: Board, measured: Measured) -> Iterator[str]:
-    """A note on the level of features that say nothing, where records have it."""
+    """A note on the level of uninformative features, where records have it."""
     shown = {column.dataset for column in board.columns}
     levels = {
         column.dataset: score.summary.mean
@@ -118,7 +118,7 @@ def _constant(board: Board) -> Iterator[str]:
 
 
 def _sizes(measured: Measured, method: str, datasets: set[str]) -> dict[Column, Score]:
-    """Numbers of trained and of all parameters in millions, which are no scores."""
+    """Numbers of trained and of all parameters in millions, which are not scores."""
     found = {}
     for dataset in datasets:
         numbers = measured.parameters.get((method, dataset), (None, None))

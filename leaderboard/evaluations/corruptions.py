@@ -48,7 +48,7 @@ def corruption_title(name: str) -> str:
 
 
 def _columns(measured: Measured, dataset: str) -> dict[str, Column]:
-    """Metric → column, of the metrics of a dataset that are no columns of the board."""
+    """Metric → column, of the metrics of a dataset without a column on the board."""
     columns = {c for cells in measured.further.values() for c in cells if c.dataset == dataset}
     return {column.metric: column for column in sorted(columns, key=lambda c: c.metric)}
 

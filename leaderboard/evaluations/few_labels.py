@@ -17,7 +17,7 @@ from leaderboard.measured import Measured
 from leaderboard.statistics import Summary, p_text, welch_p
 from leaderboard.tables.numbers import difference_text, mean_std
 
-#: Method without pre-training whose score with all labels is the mark to reach, and its title.
+#: Method without pre-training whose score with all labels is the target, and its title.
 SCRATCH, SCRATCH_TITLE = "transunet", "TransUNet"
 
 _ALL = "all labels"

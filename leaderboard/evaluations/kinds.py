@@ -41,7 +41,7 @@ EVALUATIONS = {
     ),
     "transfer": Evaluation(
         "Transfer",
-        "Fine-tuned models scored on another dataset than they were trained on (trained → tested); "
+        "Fine-tuned models scored on another dataset than their training set (trained → tested); "
         "nothing is retrained.",
     ),
     "corruptions": Evaluation(

@@ -20,7 +20,7 @@ from leaderboard.tables.numbers import difference_text, interval_text, rounded
 #: The analysis that has this table.
 PRETRAINING_SEEDS = next(one for one in OURS if one.id == "pretraining_seeds")
 
-#: Of the table.
+#: Heading of the table.
 TITLE = "Two sources of variance"
 
 _NOTE = (
@@ -85,7 +85,7 @@ def _lines() -> dict[str, list[str]]:
 
 
 def repeated(methods: Collection[str]) -> set[str]:
-    """Those of these methods that are pre-trainings of another one of them with another seed.
+    """The methods that repeat the pre-training of another one of them with another seed.
 
     In a table of different methods they would take ranks from others and enlarge its family.
     """
@@ -121,7 +121,7 @@ def add_pretraining_seeds(board: Board, scores: Mapping[str, Mapping[Column, Sco
         )
         for line, methods in shown.items()
     ]
-    # Of frozen features, a seed is that of the layer above them.
+    # For frozen features, the seed is that of the layer on top of them.
     seeds = "evaluation" if board.is_evaluation else "fine-tuning"
     titles = ("Mean", f"σ {seeds}", "σ pre-training", f"Difference to {first}")
     columns = tuple(

@@ -90,8 +90,8 @@ class Scatter:
 def make_scatter(measured: Measured) -> Scatter | None:
     """The scores of the methods that have both; None without any.
 
-    Of the first metric, those datasets are averaged that the most methods have in both ways; of
-    several such choices the one with the most datasets.
+    Averages the first metric over the datasets that most methods have in both ways; of several such
+    choices the one with the most datasets.
     """
     both = {method: pairs for method in measured.rows if (pairs := _pairs(measured, method))}
     again = repeated(both)

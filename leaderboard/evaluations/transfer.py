@@ -22,7 +22,7 @@ _MATRIX_NOTE = (
 _DROP_NOTE = (
     "Means over the pairs of a trained and another tested dataset whose in-domain score is known; "
     "their number is stated, and only rows of the same pairs compare. Drop: in-domain score minus "
-    "score; of images and of rules of annotation together."
+    "score; it reflects images and annotation rules together."
 )
 
 

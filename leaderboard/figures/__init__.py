@@ -98,7 +98,7 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> list[Fig
         ),
         "pairs": (
             significance.draw_pairs,
-            # A large board has those against one reference only.
+            # A large board has only those against one reference.
             lambda b: len(b["overall"]) > 1,
             "tests over datasets of all pairs of rows",
         ),

@@ -32,7 +32,7 @@ from leaderboard.tables.numbers import rounded
 _PANEL, _HEIGHT, _GAP = 78.0, 50.0, 4.0  # mm: least width and height of a panel; between panels
 _LEFT, _ABOVE, _BELOW = 11.5, 5.5, 9.5  # mm around the axes of a panel
 _TICKS = 8  # up to so many values of x have a tick each
-#: Lines in a panel, at most: their names stand below each other.
+#: Maximum number of lines in a panel, whose names are listed below each other.
 _LINES = int((PAGE - 2 * MARGIN - _ABOVE - _BELOW) / NARROW)
 _DASHED = (0, (4, 3))
 

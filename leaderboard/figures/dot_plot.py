@@ -45,7 +45,7 @@ BARS = {"interval": ("95 % interval", 1.0), "std": ("± standard deviation", 0.6
 def bar_of(cell: dict[str, Any]) -> tuple[str, float, float] | None:
     """What the bar of a cell shows, a key of `BARS`, and its ends.
 
-    The 95 % interval or, where only that is known as of most published numbers, ± the standard
+    The 95 % interval or, if only that is known, as for most published numbers, ± the standard
     deviation. `page/plots/dots.js` has the same.
     """
     if cell["ci_low"] is not None:

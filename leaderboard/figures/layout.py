@@ -1,7 +1,7 @@
 """Sizes in mm: what fits on a page, rows and their names, panels, and the key below them.
 
 Nothing is left to an automatic layout: every text is measured, so that none overlaps or leaves the
-figure, and what does not fit on a page goes on on the next one.
+figure, and what does not fit on a page continues on the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib.legend import Legend
 from leaderboard.figures.style import INK, MM, NORMAL, SMALL
 from leaderboard.figures.text import clean, fit_text, text_width
 
-#: Height of a figure, at most: the text of an A4 or US Letter page with margins of 25 mm, with
+#: Maximum height of a figure: the text of an A4 or US Letter page with margins of 25 mm, with
 #: a caption of one line.
 PAGE = 222.0
 MARGIN = 1.5

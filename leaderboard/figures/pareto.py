@@ -67,7 +67,7 @@ def draw_pareto(
         **_labels(known, column),
         heading=f"{len(rows)} of {len(board.rows)} rows have both numbers",
         note="Filled: on the Pareto front. Hollow: another row costs no more, scores no worse, and "
-        f"is better in one of both. {known['title']}: {known['definition']}."
+        f"is better in one of the two. {known['title']}: {known['definition']}."
         + f" {words}."
         * bool(words),
         looks=[_LOOKS[on] for on in front],

@@ -112,8 +112,8 @@ class _Map:
 def draw_significance(board: BoardView, width: float) -> list[Figure]:
     """Every row (by average rank) against the reference in every column, and over datasets.
 
-    The last column, separated by a gap, is the overall test: over datasets, of each the mean of its
-    columns in percent.
+    The last column, separated by a gap, is the overall test: over datasets, on the mean of the
+    percent columns of each.
     """
     tests, overall = board.tests(), board.overall()
     compared = {row for row, _ in tests} | overall.keys()

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Of JPEG: angiograms of 256² take some 9 kB, and the mean error is about one grey level.
+#: JPEG quality: angiograms of 256² take some 9 kB, and the mean error is about one grey level.
 QUALITY = 90
-#: Hexadecimal digits of the SHA-256 of a file that are its name.
+#: Number of hexadecimal digits of the SHA-256 of a file that make up its name.
 DIGITS = 20
 SUFFIXES = (".jpg", ".png")
 

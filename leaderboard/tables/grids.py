@@ -50,7 +50,7 @@ class Grid:
         spans: (title, number of columns) of headers that span columns, from left to right over all
             columns; may be empty.
         subheader: column headers below `spans`.
-        notes: what its numbers are, where the notes of the board do not say it.
+        notes: what its numbers are, unless the notes of the board explain it.
     """
 
     heading: str
@@ -203,7 +203,7 @@ def _spans(titles: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _label(column: Column) -> str:
-    """The metric with an arrow to what is better, or with its unit where it is no score."""
+    """The metric with an arrow to what is better, or with its unit where it is not a score."""
     if column.score:
         return f"{column.label} {'↑' if column.higher_is_better else '↓'}"
     return f"{column.label}, {column.unit}" if column.unit else column.label
@@ -336,7 +336,7 @@ def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
 
 
 def _shown(place: int, rows: int) -> int:
-    """The place that is marked: the first two, and none where there is nobody to compare with."""
+    """The place to mark: the first two, and none if there is only one row."""
     return place if place < 3 and rows > 1 else 0
 
 

@@ -90,7 +90,7 @@ def _table(grid: Grid, caption: str, label: str, width: float) -> list[str]:
 
 
 def _height(words: str, width: float, size: float) -> float:
-    """Points that a paragraph is high."""
+    """Height of a paragraph in points."""
     return (text_width(words) * size / width + 1) * size * LEADING
 
 

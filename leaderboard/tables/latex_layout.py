@@ -1,4 +1,4 @@
-"""How a table fits a page: its type size, its parts beside each other's place, its page breaks."""
+"""How a table fits a page: its type size, its parts below each other, its page breaks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LEADING = 1.2
 #: Points between the text of two columns.
 GAP = 6.0
 
-#: Points that a float may be high: the lowest text block of the usual two-column classes, less a
-#: caption.
+#: Maximum height of a float in points: the lowest text block of the usual two-column classes, less
+#: a caption.
 FLOAT_HEIGHT = 580.0
 
 #: Small type of Computer Modern is wider than a scaled-down one of 10 pt.
@@ -62,7 +62,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows of one part; `new_float`: of a two-column document, as the current one is full."""
+    """Rows of one part; `new_float`: they start a float in two columns, the last one being full."""
 
     part: int
     rows: range

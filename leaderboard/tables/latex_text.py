@@ -201,7 +201,7 @@ def _transliterated(char: str) -> str:
     return f"U+{ord(char):04X}"
 
 
-#: Character → its LaTeX in text, of all that the page writes otherwise than as they are.
+#: Character → its LaTeX in text, for all characters that the page must not write as they are.
 CHARACTERS = _LATEX | {
     letter: symbol for letter in map(chr, range(0x391, 0x3CA)) if (symbol := _greek(letter))
 }

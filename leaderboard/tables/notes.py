@@ -57,8 +57,8 @@ def _score_notes(leaderboard: Leaderboard) -> list[str]:
         )
     if not all(column.score for board in boards for column in board.columns):
         notes.append(
-            "Costs and numbers of images are no scores: they are neither ranked nor tested. A dash "
-            "stands for what is not known."
+            "Costs and numbers of images are not scores: they are neither ranked nor tested. A "
+            "dash stands for what is not known."
         )
     if any(cell and cell.tier for board in boards for row in board.rows for cell in row.cells):
         notes.append(
@@ -87,11 +87,11 @@ def _test_notes(leaderboard: Leaderboard) -> list[str]:
     tested = [*boards, *([leaderboard.combined] if leaderboard.combined else [])]
     if any(overall(board, board.reference) for board in tested if not board.analysis):
         notes.append(
-            "Overall test: two-sided paired t-test over datasets, of each the mean of its columns "
-            "in percent, for every complete row against the reference. Family: all tests of that "
-            "table. Datasets are not equally scaled; read it as a summary. Beside it the papers' "
-            "test over columns, uncorrected and without a verdict: columns of one dataset are "
-            "correlated, so it calls equal methods different in more than 5 % of the cases."
+            "Overall test: two-sided paired t-test over datasets, on the mean of the percent "
+            "columns of each, for every complete row against the reference. Family: all tests of "
+            "that table. Datasets are not equally scaled; read it as a summary. Beside it the "
+            "papers' test over columns, uncorrected and without a verdict: columns of one dataset "
+            "are correlated, so it calls equal methods different in more than 5 % of the cases."
         )
     if any(board.per_image for board in boards):
         notes.append(
@@ -100,8 +100,8 @@ def _test_notes(leaderboard: Leaderboard) -> list[str]:
             "is the patient where patients are known, with all of its images, else the image. "
             "p: sign-flip test, at least 2/2^k for k units (0.0625 for 5), corrected like the "
             "others within a dataset, as a family of its own. The interval is a bootstrap "
-            f"interval, given for {FEWEST_UNITS} units or more: {_COVERAGE} Metrics that are no "
-            "mean over images (mAP) have no such test, nor have scores whose settings differ."
+            f"interval, given for {FEWEST_UNITS} units or more: {_COVERAGE} Metrics that are not "
+            "means over images (mAP) have no such test, nor do scores whose settings differ."
         )
     return notes
 
@@ -176,7 +176,7 @@ def _friedman_notes(board: Board) -> list[str]:
 
 
 def _mixed_settings_notes(board: Board) -> list[str]:
-    """That ranks order scores whose settings differ; pairs of them are not tested."""
+    """A note that ranks order scores whose settings differ; pairs of them are not tested."""
     mixed = {
         column.dataset_title: None
         for index, column in enumerate(board.columns)
@@ -187,7 +187,7 @@ def _mixed_settings_notes(board: Board) -> list[str]:
     tested = ", ranks and Friedman's test" if board.friedman and board.friedman.p else " and ranks"
     return [
         f"Rows differ in settings that are not the methods' on {', '.join(mixed)}: bold, "
-        f"underline{tested} order them all the same."
+        f"underline{tested} order them nevertheless."
     ]
 
 
@@ -258,7 +258,7 @@ def _seed_notes(board: Board) -> list[str]:
             if cell and cell.values and (absent := seeds_of[column.dataset] - set(cell.values))
         }
         if missing:
-            notes.append(f"Missing of {row.title}: {'; '.join(sorted(missing))}.")
+            notes.append(f"Missing for {row.title}: {'; '.join(sorted(missing))}.")
     return notes
 
 

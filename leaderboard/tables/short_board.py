@@ -91,7 +91,7 @@ def short_table(leaderboard: Leaderboard) -> str:
 
 
 def _sources_of_variance(boards: Sequence[Board]) -> Grid:
-    """That table of all boards as one, a line per method; of each dataset the first metric."""
+    """Those tables of all boards as one: the first metric of every dataset, a line per method."""
     rows = []
     header = ("Method", "Score", "Mean", "σ seeds", "σ pre-training", "Difference")
     for board in boards:

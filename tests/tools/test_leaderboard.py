@@ -70,7 +70,7 @@ def test_a_damaged_file_is_skipped_and_named(call, results, tmp_path):
     done = call("--results", results, "--out", tmp_path)
     assert done.returncode == 0
     assert "Skipped: demo/mim/arcade_v/seed2.json: not a JSON file" in done.stdout
-    assert "Missing of MIM: ARCADE-V DSC, seed 2." in done.stdout
+    assert "Missing for MIM: ARCADE-V DSC, seed 2." in done.stdout
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE])

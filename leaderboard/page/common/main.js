@@ -99,7 +99,7 @@ function makeBoard(board, boards, data, store, popover, details) {
   };
 }
 
-/** Says on the closed fold what the choices in it hide. */
+/** Shows on the closed fold what the choices in it hide. */
 function foldState(fold, board) {
   const summary = fold.querySelector("summary");
   const text = summary.textContent;
@@ -215,7 +215,7 @@ function makeTabs(boards, store) {
   };
 }
 
-/** The boards of the page; what compares evaluations stands before them. */
+/** The boards of the page; the comparison of evaluations comes before them. */
 function makeBoards(data) {
   const boards = data.boards.map((spec) => new Board(spec, data));
   if (data.overview) {

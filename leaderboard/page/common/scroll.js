@@ -1,14 +1,14 @@
 "use strict";
 // Boxes that scroll: within reach of the keyboard, with a sign of what is out of view.
 
-/** Fades the sides on which a box goes on, and makes a box that scrolls a tab stop. */
+/** Fades the sides on which a box has more content, and makes a box that scrolls a tab stop. */
 function showSides(box, name) {
   const { scrollLeft: left, scrollWidth: width, clientWidth: shown } = box;
   // Zoomed pages have fractions of pixels.
   const sides = [left > 1 ? "left" : "", left + shown < width - 1 ? "right" : ""];
   box.dataset.more = sides.filter(Boolean).join(" ");
   const scrolls = width > shown + 1 || box.scrollHeight > box.clientHeight + 1;
-  // What is in the box may be a tab stop itself.
+  // The content of the box may be a tab stop itself.
   const stop = scrolls && !box.querySelector("[tabindex='0'], a, button");
   const words = stop ? { tabindex: "0", role: "group", "aria-label": name } : {};
   for (const key of ["tabindex", "role", "aria-label"]) {

@@ -28,7 +28,7 @@ function readHash() {
 
 function writeHash(state) {
   const changed = Object.entries(state).filter(([key, value]) => value !== DEFAULTS[key]);
-  // What a fragment needs no escape for stays readable.
+  // Characters that a fragment need not escape stay readable.
   const text = new URLSearchParams(changed)
     .toString()
     .replace(/%2F|%2C|%3A/g, (escape) => decodeURIComponent(escape));

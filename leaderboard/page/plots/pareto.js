@@ -221,7 +221,7 @@ function paretoPlot(board, axis, score, points, reference, width, popover) {
   return picture(width, height, title, description, svg("g", { class: "pareto" }, ...parts));
 }
 
-/** Where the diagram stands in words: the front, and the rows that it cannot show. */
+/** The diagram in words: the front, and the rows that it cannot show. */
 function paretoWords(board, axis, points, visible) {
   const list = (rows) => rows.map((row) => board.label(row)).join(", ");
   const known = new Set(points.map((point) => point.row.id));
@@ -270,7 +270,7 @@ function paretoSection(board, store, popover) {
   const card = new Card("", draw, 330);
   const hint =
     "A row is on the Pareto front unless another one costs no more, scores no worse, and is " +
-    "better in one of both. By the means of the rows that pass the filters: a difference of two " +
+    "better in one of the two. By the means of the rows that pass the filters: a difference of two " +
     "rows may well be chance.";
   const fields = [labelled("Score", scoreSelect), labelled("Cost", costSelect)];
   const tools = el("div", { class: "toolbar-row" }, ...fields);

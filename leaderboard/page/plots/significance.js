@@ -51,9 +51,9 @@ const NO_REFERENCE = "The declared reference has no results here: choose one abo
 const incomplete = (title) => `No tests: ${title} has no result in some of the columns.`;
 
 const OVERALL_HINT =
-  "Paired t-test of two complete rows over datasets, of each the mean of its columns in percent: " +
+  "Paired t-test of two complete rows over datasets, on the mean of the percent columns of each:  " +
   "is an advantage consistent over datasets? Beside it the papers' test over columns, without a " +
-  "verdict: columns of one dataset are correlated, so it finds differences that are none.";
+  "verdict: columns of one dataset are correlated, so it finds spurious differences.";
 
 /** The tests of a board over its datasets; filters and the reference are those of the table. */
 function overallSection(board) {

@@ -46,7 +46,7 @@ function hiddenColumns(board, state) {
   return board.columns.map((_, index) => index).filter((index) => !shown.has(index));
 }
 
-/** The list for the URL: what it said of other boards, and these columns; datasets as a whole. */
+/** The hidden columns for the URL, those of other boards included; datasets as a whole. */
 function hideText(board, state, hidden) {
   const own = new Set(board.columns.flatMap(({ id, dataset }) => [id, dataset]));
   const items = listOf(state.hide).filter((item) => !own.has(item));

@@ -65,7 +65,7 @@ function comparedCell(board, row, index, reference, withRank) {
 /** What is known about the rows, and their costs: lines of a term and a value per row. */
 function aboutRows(board, rows, data) {
   const links = rows.map((row) => methodLinks(data, row));
-  // Those that are no columns of the board.
+  // Those that are not columns of the board.
   const own = new Set(board.columns.map((column) => column.metric));
   const further = (data.costs?.columns || []).filter(({ metric }) => !own.has(metric));
   const costs = further.map(({ label, unit, metric, digits }) => [

@@ -44,7 +44,7 @@ function makeToolbar(board, store) {
   const fields = [];
   const setters = [];
   const addChoice = (key, text, options, current = (state) => state[key], standard = "") => {
-    // What holds without a choice is not in the URL.
+    // The default is not in the URL.
     const select = choice(options, (value) => store.set({ [key]: value === standard ? "" : value }));
     select.name = key;
     fields.push(labelled(text, select));

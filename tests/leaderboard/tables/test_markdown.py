@@ -45,7 +45,7 @@ def test_the_correction_is_printed(build, records, correction, head, note):
 def test_an_incomplete_row_has_empty_cells(build, records, make_run):
     text = to_markdown(build([*records, make_run("simmim", "xcav", 0, dsc=99.0)]))
     assert "| SimMIM | masked image modelling | XA-170K | 1 |  |  |  | **99.00** |" in text
-    assert "Missing of SimMIM: XCAV DSC, seed 1–4." in text
+    assert "Missing for SimMIM: XCAV DSC, seed 1–4." in text
     # Beside the ranks, and in the notes: whom they cover.
     assert "| n | Average rank (3 of 4 rows) | ARCADE-V DSC ↑ |" in text
     assert "Ranks are of the 3 complete rows of 4, among each other; incomplete: SimMIM." in text
@@ -67,7 +67,7 @@ def test_ties_round_half_up_as_on_the_page():
 def test_missing_seeds_are_named(build, records):
     kept = [r for r in records if (r.method, r.dataset, r.seed) != ("mae", "xcav", 2)]
     text = to_markdown(build(kept))
-    assert "Missing of MAE: XCAV DSC, seed 2." in text
+    assert "Missing for MAE: XCAV DSC, seed 2." in text
     assert "| MAE | masked image modelling | XA-170K | 4–5 |" in text
 
 
