@@ -6,7 +6,7 @@
 #
 # Every step calls one of the tools; finished steps are skipped, so the same command resumes an
 # interrupted demo. Independent steps run in parallel, each on half of the cores: small networks
-# gain little from threads. Each line of theirs starts with the name of its job.
+# gain little from threads. Each of their lines starts with the name of the job.
 set -euo pipefail
 
 called=tools/demo.sh

@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     compare = commands.add_parser(
         "compare",
         help="say which cells differ between two folders, and whether by more than the noise of "
-        "their seeds; exit code 1 if a cell moved, differs without a spread to hold that against, "
+        "their seeds; exit code 1 if a cell moved, differs without a spread to compare with, "
         "or is in one of them only",
     )
     compare.add_argument("before", metavar="A", help="folder of results")

@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
         "--data",
         type=Path,
         metavar="DIR",
-        help="prepared task (default: the config's); NAME may be any then",
+        help="prepared task (default: the config's); then NAME is arbitrary",
     )
     parser.add_argument(
         "--split",
