@@ -128,15 +128,9 @@ def write_task_folder(
         if strict:
             refuse_skips(skipped)
         if not items:
-            none = f"none of {len(selection.frames)} frames is annotated or reserved"
-            first = f"; the first is {skipped[0][1]}" if skipped else ""
-            raise InputError(
-                f"{source.name}: no usable frame for {writer.kind} "
-                f"({reasons_line(skipped) or none}){first}"
-            )
+            raise _no_usable_frame(writer, skipped, len(selection.frames))
         notes = take_notes(source)
         write_report(partial / REPORT, [*skipped, *notes])
-        note = f"; {val_fraction:g} of train held out as val by group, not the paper's"
         manifest = {
             "schema": SCHEMA,
             "kind": writer.kind,
@@ -146,18 +140,13 @@ def write_task_folder(
             "parameters": parameters,
             "splits": items,
             "split_hash": hash_of_splits(writer.kind, writer.classes, items),
-            "split": {
-                "origin": source.split_note + (note if val_fraction else ""),
-                "official": source.official_split and not val_fraction,
-            },
+            "split": _split_entry(source, val_fraction),
             "counts": {
                 "found": selection.found,
                 "chosen": len(frames),
                 "set_aside": dict(selection.report.set_aside),
-                "kept": sum(map(len, items.values())),
                 "expected": source.expected,
-                "splits": {split: len(in_split) for split, in_split in items.items()},
-                **_extra_counts(items),
+                **_counts(items),
             },
             "skipped": summarise_skips(skipped),
             **intensity_entry(notes),
@@ -239,10 +228,32 @@ def _write_files(
     return items
 
 
-def _extra_counts(items: dict[str, list[TaskItem]]) -> dict[str, Any]:
-    """Number of groups, and of boxes or frames per dose level if any, over all splits."""
+def _no_usable_frame(writer: TaskWriter, skipped: list[Skip], count: int) -> InputError:
+    none = f"none of {count} frames is annotated or reserved"
+    first = f"; the first is {skipped[0][1]}" if skipped else ""
+    return InputError(
+        f"{writer.source.name}: no usable frame for {writer.kind} "
+        f"({reasons_line(skipped) or none}){first}"
+    )
+
+
+def _split_entry(source: Source, val_fraction: float) -> dict[str, Any]:
+    """Where the splits come from, and whether they are the official ones."""
+    note = f"; {val_fraction:g} of train held out as val by group, not the paper's"
+    return {
+        "origin": source.split_note + (note if val_fraction else ""),
+        "official": source.official_split and not val_fraction,
+    }
+
+
+def _counts(items: dict[str, list[TaskItem]]) -> dict[str, Any]:
+    """Numbers of frames, also by split, of groups, and of boxes or frames per dose level if any."""
     every = [item for in_split in items.values() for item in in_split]
-    counts: dict[str, Any] = {"groups": len({i["group"] for i in every if i["group"]})}
+    counts: dict[str, Any] = {
+        "kept": len(every),
+        "splits": {split: len(in_split) for split, in_split in items.items()},
+        "groups": len({i["group"] for i in every if i["group"]}),
+    }
     if every and "boxes" in every[0]:
         counts["boxes"] = sum(len(item["boxes"]) for item in every)
     if every and "level" in every[0]:
