@@ -25,6 +25,9 @@ MATRIX = read_matrix(CONFIG)
 SECOND = RESULTS.parent / "reference_second_machine"
 #: DINO and what it is compared with, on frames with other bits.
 THIRD = RESULTS.parent / "reference_third_machine"
+#: The first part of all of it again, on frames as they are drawn now.
+RERUN = RESULTS.parent / "reference_rerun"
+AGAIN = ("frangi", "unet", "random", "simmim", "hpm")  # and every MAE
 REPEATED = {("mae", "synthetic_v-linear"), ("vasomim", "synthetic_v-linear")}
 FULL = ("synthetic_v", "synthetic_v-linear")  # all labels
 #: Inputs of a cell, from nothing: (method, dataset) → the folders of `MATRIX.commands`.
@@ -72,10 +75,16 @@ def test_the_committed_records_are_complete() -> None:
     unet = {("unet", "synthetic_vs")}
     dino = {cell for cell in cells if cell[0] == "dino"}
     beside = {cell for cell in cells if cell[0] in ("random", "frangi") and cell[1] in FULL}
+    again = {
+        cell
+        for cell in cells
+        if cell[0] in AGAIN or cell[0].removeprefix("analysis-").startswith("mae")
+    }
     for folder, expected in (
         (RESULTS, cells - segments - dino),
         (SECOND, segments - unet | REPEATED),
         (THIRD, unet | dino | beside),
+        (RERUN, again),
         (RESULTS.parent / "reference_real", {*cells_of(real, ROOT / "configs")}),
     ):
         count, problems = find_problems(folder)
@@ -118,6 +127,22 @@ def test_other_bits_of_frames_make_no_difference() -> None:
         for rerun in compare_reruns(records(*cell), records(*cell, THIRD)):
             assert rerun.origin == ("split",)
             assert abs(rerun.difference) < 0.1, describe(rerun)
+
+
+def test_other_noise_in_the_frames_moves_next_to_nothing() -> None:
+    """Pre-training, test set and processor are others; hardly a score differs beyond the seeds."""
+    old, new = (
+        [read_record(path) for path in sorted(folder.rglob("seed*.json"))]
+        for folder in (RESULTS, RERUN)
+    )
+    both = {(run.method, run.dataset) for run in old} & {(run.method, run.dataset) for run in new}
+    reruns = compare_reruns(
+        *([run for run in runs if (run.method, run.dataset) in both] for runs in (old, new))
+    )
+    assert all("split" in rerun.origin and "settings" not in rerun.origin for rerun in reruns)
+    noisy = [rerun for rerun in reruns if rerun.place[1] != "frangi"]
+    assert len(noisy) > 60
+    assert sum(rerun.state != "within noise" for rerun in noisy) <= 0.05 * len(noisy)
 
 
 def test_another_machine_repeats_it_within_noise() -> None:
