@@ -57,7 +57,7 @@ together() {
 }
 baselines() { finetune frangi && finetune unet; }
 
-echo "demo: 4 to 5 minutes on two cores; results go to $work"
+echo "demo: 3 to 5 minutes on two cores; results go to $work"
 step "1/6 angiograms: 20 patients for pre-training, 18 others for fine-tuning and testing"
 together pack tool prepare_data synthetic --out "$pack" --size 256 \
     --option size=256 patients=20 videos=2 frames=10 first_frame=2 seed=1 test_fraction=0 \
