@@ -269,7 +269,9 @@ class Sweep:
             script, *arguments = job.command[1:]
             argv, sys.argv = sys.argv, [script, *arguments]
             try:
-                runpy.run_path(script, run_name="__main__")
+                left = runpy.run_path(script, run_name="__main__")
+                for busy in left["kept"]:
+                    busy.close()  # this process lives on
             finally:
                 sys.argv = argv
 
