@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import _cli
 
+from benchmark.data.prepared import require_pack
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _check_leakage(arguments: argparse.Namespace) -> int:
+    for pack in arguments.pretrain:
+        require_pack(Path(pack))
     from benchmark.data.checks.leakage import (
         check_leakage,
         has_leakage,

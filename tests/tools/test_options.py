@@ -71,6 +71,7 @@ def test_missing_inputs_and_blocked_outputs(light_answers, tmp_path):
     refused = {
         (*TRAIN, "--packs", empty): "empty: not a pack (manifest.json is missing); make one with",
         ("extract_anatomy.py", "gone"): "gone: no such folder; make the pack with",
+        ("check.py", "leakage", "--pretrain", "gone", "--test", file): "gone: no such folder; make",
         ("extract_anatomy.py", empty): "empty: not a pack (manifest.json is missing); make one",
         ("convert_checkpoint.py", "mea_imagenet", file): "mea_imagenet: no released encoder; known",
         ("convert_checkpoint.py", "mae_imagenet", "gone"): "gone: no such file",
