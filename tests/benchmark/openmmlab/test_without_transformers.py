@@ -16,7 +16,7 @@ import pytest
 from benchmark.method_cards import CONFIGS
 from benchmark.openmmlab.without_transformers import hidden
 
-# What starts most often.
+# What fine-tuning for segmentation imports.
 SEGMENTATION = """
 import json, sys
 from pathlib import Path
