@@ -29,6 +29,8 @@ from benchmark.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from benchmark.data.formats.headers import Header
+
 _MAX_MASK_BYTES = 1 << 28
 
 Report = Callable[[str, str], None]
@@ -288,8 +290,14 @@ def fit_polygon(
     return True, note
 
 
-def shape_notes(image: COCOImage, size: tuple[int, int]) -> Iterator[str]:
-    """Everything unusual about the outlines of an image of `size`, height and width."""
+def shape_notes(image: COCOImage, path: Path) -> Iterator[str]:
+    """Everything unusual about the outlines of the image at `path`; nothing if it is unreadable."""
+    from benchmark.data.formats.headers import read_header
+
+    header = read_header(path)
+    if header is None:
+        return
+    size = header.annotated_size(image.size)
     if image.size not in ((None, None), size):
         yield "listed size differs from the image"
     for shape in image.shapes:
@@ -303,15 +311,15 @@ def shape_notes(image: COCOImage, size: tuple[int, int]) -> Iterator[str]:
 
 def draw_shapes(
     image: COCOImage,
-    size: tuple[int, int],
+    header: Header,
     classes: int,
     class_index: Callable[[str], int | None],
 ) -> np.ndarray:
-    """The outlines of an image, one mask for each class, bool, classes×H×W.
+    """The outlines of an image, one mask for each class, upright, bool, classes×H×W.
 
     Args:
         image: the image and its shapes.
-        size: height and width of the annotated image.
+        header: of the image file.
         classes: number of classes.
         class_index: channel of a category; None for one that is not drawn.
 
@@ -321,8 +329,10 @@ def draw_shapes(
     """
     import numpy as np
 
+    from benchmark.data.formats.orientation import orient_masks
     from benchmark.data.formats.polygons import draw_polygon, draw_runs
 
+    size = header.annotated_size(image.size)
     if classes * size[0] * size[1] > _MAX_MASK_BYTES:
         raise UnreadableFrame("image too large for its masks")
     masks = np.zeros((classes, *size), dtype=bool)
@@ -337,4 +347,4 @@ def draw_shapes(
             draw_runs(masks[index], shape.runs)
     if not image.empty and not masks.any():
         raise UnreadableFrame("no usable annotation")
-    return masks
+    return masks if size == header.size else orient_masks(masks, header.orientation)

@@ -192,8 +192,6 @@ class Arcade(FolderSource):
 
     def _report_oddities(self, image: COCOImage, path: Path) -> None:
         """Report everything unusual about the annotations of an image."""
-        from benchmark.data.formats.headers import read_header
-
         where = self.relative(path)
         if image.empty:
             self.report.add("image without an annotation", where)
@@ -203,10 +201,8 @@ class Arcade(FolderSource):
                 self.report.add("annotation of an unknown category", f"{where} ({name!r})")
             elif self._class_index(shape.category) is None:
                 self.report.add("annotation of another task's category", where)
-        header = read_header(path)
-        if header is not None:
-            for note in shape_notes(image, header.annotated_size(image.size)):
-                self.report.add(note, where)
+        for note in shape_notes(image, path):
+            self.report.add(note, where)
 
     def _annotations(self, path: str) -> tuple[dict[str, COCOImage], list[tuple[str, str]]]:
         """The images of an annotation file by name, and what was skipped in it; read once."""
@@ -224,14 +220,7 @@ class Arcade(FolderSource):
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Masks of the classes, upright like the image, bool, C×H×W. Raises `UnreadableFrame`."""
-        from benchmark.data.formats.headers import Header, read_header
-        from benchmark.data.formats.orientation import orient_masks
-
         name = frame.path.rsplit("/", 1)[-1]
         by_name, _ = self._annotations(frame.annotation.removesuffix(f"#{name}"))
         image = by_name[name_key(name)]
-        # Without a usable header, reading fails with the reason.
-        header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
-        size = header.annotated_size(image.size)
-        masks = draw_shapes(image, size, len(self.classes), self._class_index)
-        return masks if size == header.size else orient_masks(masks, header.orientation)
+        return draw_shapes(image, self.header(frame), len(self.classes), self._class_index)

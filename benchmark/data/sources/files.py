@@ -20,6 +20,7 @@ from benchmark.files.contents import is_broken_link
 if TYPE_CHECKING:
     import numpy as np
 
+    from benchmark.data.formats.headers import Header
     from benchmark.data.formats.masks import MaskColour
     from benchmark.data.formats.video import Video
     from benchmark.data.formats.white_levels import Apply, WhiteLevels
@@ -302,6 +303,12 @@ class FolderSource(Source):
         """
         files = (split_frame_path(frame.path) for frame in frames)
         self._white_levels.prepare((self.root / file for file, at in files if at is None), apply)
+
+    def header(self, frame: Frame) -> Header:
+        """Size and orientation; of an image without a usable header as it is read, or refused."""
+        from benchmark.data.formats.headers import Header, read_header
+
+        return read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Vessel mask, upright, bool, 1×H×W. Raises `UnreadableFrame`, also if there is none."""

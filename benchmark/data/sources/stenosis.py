@@ -235,15 +235,11 @@ class DanilovStenosis(FolderSource):
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
         """Boxes inside the upright image, float64, N×5. Raises `UnreadableFrame`."""
-        from benchmark.data.formats.headers import Header, read_header
-
         if frame.annotation.lower().endswith(".xml"):
             annotation = read_voc(self.root / frame.annotation)
         else:
             annotation = self._entries[Path(frame.path).stem.casefold()].annotation
-        # Without a usable header, reading fails with the reason.
-        header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
-        return upright_boxes(annotation, header, (CLASS,))
+        return upright_boxes(annotation, self.header(frame), (CLASS,))
 
 
 def _lists_are_above(folder: Path) -> bool:

@@ -34,6 +34,14 @@ class BoxLayout(Layout):
     """Images whose boxes are a `VOCAnnotation`, wherever they come from."""
 
     forms = ("detection",)
+    _only: tuple[str, ...] = ()  # the classes that the user asks for; empty: all
+
+    def select_classes(self, classes: tuple[str, ...]) -> None:
+        names = (class_name(name) or "" for name in classes)
+        self._only = self.classes = tuple(one_of("class", name, self.classes) for name in names)
+
+    def images(self) -> Iterator[Path]:
+        yield from ImageIndex(self.root).files
 
     def annotation(self, frame: Frame) -> VOCAnnotation:
         """The boxes of an image. Raises `UnreadableFrame`."""
@@ -56,13 +64,8 @@ class BoxLayout(Layout):
             report.add(note, where)
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
-        from benchmark.data.formats.headers import Header, read_header
-
         annotation = self.annotation(frame)
-        # Without a usable header, reading fails with the reason.
-        path = self.root / frame.path
-        header = read_header(path) or Header(self.source.read(frame).shape, 1)
-        return upright_boxes(annotation, header, self.classes)
+        return upright_boxes(annotation, self.source.header(frame), self.classes)
 
 
 class VocLayout(BoxLayout):
@@ -81,7 +84,6 @@ class VocLayout(BoxLayout):
         super().__init__(source, root)
         self._files = files
         self.title = f"{titled(folders)} (VOC)"
-        self._only: tuple[str, ...] = ()
 
     @classmethod
     def find(cls, source: FolderSource, root: Path, problems: list[str]) -> Self | None:
@@ -114,10 +116,7 @@ class VocLayout(BoxLayout):
 
     @functools.cached_property
     def classes(self) -> tuple[str, ...]:
-        return self._only or tuple(self._names)
-
-    def select_classes(self, classes: tuple[str, ...]) -> None:
-        self._only = tuple(one_of("class", class_name(name) or "", self._names) for name in classes)
+        return tuple(self._names)
 
     def samples(self) -> Iterator[Sample]:
         index = ImageIndex(self.root, by_stem=True)
@@ -176,6 +175,3 @@ class VocLayout(BoxLayout):
         if isinstance(found, str):
             raise UnreadableFrame(found)
         return self._shown(found)
-
-    def images(self) -> Iterator[Path]:
-        yield from ImageIndex(self.root).files

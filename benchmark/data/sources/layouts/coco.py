@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.data.formats.annotations import class_name
 from benchmark.data.formats.coco import (
     COCOImage,
     draw_shapes,
@@ -30,7 +29,7 @@ from benchmark.data.sources.layouts.base import (
 )
 from benchmark.data.sources.layouts.boxes import BoxLayout
 from benchmark.data.splits import SPLITS, split_named, split_of
-from benchmark.errors import InputError, one_of
+from benchmark.errors import InputError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -52,7 +51,6 @@ class CocoLayout(BoxLayout):
         super().__init__(source, root)
         self._files = files
         self.title = f"{titled(files)} (COCO)"
-        self._only: tuple[str, ...] = ()
         entries = [e for c in files.values() for e in c["annotations"] if isinstance(e, dict)]
         outlines = any(entry.get("segmentation") for entry in entries)
         boxes = any(entry.get("bbox") for entry in entries)
@@ -84,11 +82,6 @@ class CocoLayout(BoxLayout):
             for number, name in found.items():
                 names.setdefault(name, number)
         return tuple(sorted(names, key=lambda name: names[name]))
-
-    def select_classes(self, classes: tuple[str, ...]) -> None:
-        known = self._declared()
-        self._only = tuple(one_of("class", class_name(name) or "", known) for name in classes)
-        self.classes = self._only
 
     @functools.cached_property
     def _boxes(self) -> bool:
@@ -143,18 +136,14 @@ class CocoLayout(BoxLayout):
         return split_named(Path(where).stem) or split_of(self.root / where, self.root)
 
     def _report_oddities(self, image: COCOImage, path: Path) -> None:
-        from benchmark.data.formats.headers import read_header
-
         if self._boxes:
             self.report_boxes(path, _boxes_of(image))
             return
         where = self.source.relative(path)
         if image.empty:
             self.source.report.add("image without an annotation", where)
-        header = read_header(path)
-        if header is not None:
-            for note in shape_notes(image, header.annotated_size(image.size)):
-                self.source.report.add(note, where)
+        for note in shape_notes(image, path):
+            self.source.report.add(note, where)
 
     def _image(self, frame: Frame) -> COCOImage:
         where = next(w for w in self._files if str(frame.annotation).startswith(f"{w}#"))
@@ -164,18 +153,8 @@ class CocoLayout(BoxLayout):
         return _boxes_of(self._image(frame))
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        from benchmark.data.formats.headers import Header, read_header
-        from benchmark.data.formats.orientation import orient_masks
-
-        image, path = self._image(frame), self.root / frame.path
-        # Without a usable header, reading fails with the reason.
-        header = read_header(path) or Header(self.source.read(frame).shape, 1)
-        size = header.annotated_size(image.size)
-        masks = draw_shapes(image, size, len(self.classes), self.classes.index)
-        return masks if size == header.size else orient_masks(masks, header.orientation)
-
-    def images(self) -> Iterator[Path]:
-        yield from ImageIndex(self.root).files
+        header = self.source.header(frame)
+        return draw_shapes(self._image(frame), header, len(self.classes), self.classes.index)
 
 
 def _boxes_of(image: COCOImage) -> VOCAnnotation:
