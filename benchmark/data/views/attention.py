@@ -57,7 +57,7 @@ class AttentionView(SingleView):
     maps is a buffer, so that checkpoints contain it.
 
     Args:
-        size, scale, ratio, flip, mean, std: as in `SingleView`.
+        size, scale, ratio, flip, mean, std: as in `ViewMaker`.
         official_code: crop the maps as the released code does, see `crop_maps`.
     """
 

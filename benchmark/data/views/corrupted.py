@@ -35,7 +35,7 @@ class CorruptedView(SingleView):
     Args:
         corruptions: changes (or configs) applied to ``image`` only, in this order.
         changes: changes applied to both images beforehand.
-        size, scale, ratio, flip, mean, std: see `SingleView`.
+        size, scale, ratio, flip, mean, std: see `ViewMaker`.
     """
 
     def __init__(

@@ -26,17 +26,6 @@ Recipe = dict[str, Any]
 class MultiViewMaker(ViewMaker):
     """Base class for several views per frame."""
 
-    def __init__(
-        self,
-        ratio: tuple[float, float],
-        flip: Rate,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
-    ) -> None:
-        super().__init__(mean, std)
-        self.ratio = tuple(ratio)
-        self.flip = flip
-
     def _crop(
         self, data: dict[str, Tensor], names: Sequence[str], scale: tuple[float, float]
     ) -> Crop:
@@ -59,7 +48,7 @@ class TwoViews(MultiViewMaker):
     three channels), ``box_0`` and ``box_1`` (see `crop_parameters`), and ``index``.
 
     Args:
-        size, scale, ratio, flip, mean, std: as in `SingleView`.
+        size, scale, ratio, flip, mean, std: as in `ViewMaker`.
         intensity: arguments of `Intensity` for the first and for the second view.
     """
 
@@ -73,9 +62,7 @@ class TwoViews(MultiViewMaker):
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:
-        super().__init__(ratio, flip, mean, std)
-        self.size = size
-        self.scale = tuple(scale)
+        super().__init__(size, scale, ratio, flip, mean, std)
         first, second = (Intensity(**recipe) for recipe in intensity)
         self.intensity = (first, second)
 

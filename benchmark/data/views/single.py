@@ -33,10 +33,29 @@ class ViewMaker(BaseDataPreprocessor):
 
     A subclass defines `make`. It runs in fp32 even if the model is trained in bf16, whose 8
     significant bits are too few for intensities.
+
+    Args:
+        size: side of the view in pixels.
+        scale: area of the crop relative to the frame.
+        ratio: aspect ratio of the crop, width over height.
+        flip: probability of a horizontal flip.
+        mean, std: per-channel normalisation of intensities in [0, 1].
     """
 
-    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def __init__(
+        self,
+        size: Count = 224,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: Rate = 0.5,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
         super().__init__()
+        self.size = size
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+        self.flip = flip
         self.progress = Progress()
         shape = (1, 3, 1, 1)
         self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
@@ -88,27 +107,8 @@ class SingleView(ViewMaker):
     ``anatomy`` (B×1×size×size float 0/1, same box, if the pack has it) and ``index``.
 
     Args:
-        size: side of the view in pixels.
-        scale: area of the crop relative to the frame.
-        ratio: aspect ratio of the crop, width over height.
-        flip: probability of a horizontal flip.
-        mean, std: per-channel normalisation of intensities in [0, 1].
+        size, scale, ratio, flip, mean, std: as in `ViewMaker`.
     """
-
-    def __init__(
-        self,
-        size: Count = 224,
-        scale: tuple[float, float] = (0.2, 1.0),
-        ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: Rate = 0.5,
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
-    ) -> None:
-        super().__init__(mean, std)
-        self.size = size
-        self.scale = tuple(scale)
-        self.ratio = tuple(ratio)
-        self.flip = flip
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.crop_views(data, self.draw(data))

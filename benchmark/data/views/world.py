@@ -96,7 +96,7 @@ class WorldViews(MultiViewMaker):
     ``index``.
 
     Args:
-        size, scale, ratio, flip, mean, std: as in `SingleView`.
+        size, scale, ratio, flip, mean, std: as in `ViewMaker`.
         jitter: arguments of `Intensity` for the full frame; brightness, contrast and `jitter` only.
         change: arguments of `Intensity` for the copies, without solarisation.
 
@@ -115,9 +115,7 @@ class WorldViews(MultiViewMaker):
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:
-        super().__init__(ratio, flip, mean, std)
-        self.size = size
-        self.scale = tuple(scale)
+        super().__init__(size, scale, ratio, flip, mean, std)
         self.jitter = Intensity(**(jitter or {}))
         self.change = OrderedIntensity(**(change or {}))
         if self.jitter.gamma > 1 or self.jitter.blur or self.jitter.solarize:
