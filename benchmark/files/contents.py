@@ -50,23 +50,37 @@ def is_broken_link(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def is_annex_link(path: Path) -> bool:
+def _is_annex_link(path: Path) -> bool:
     """Whether a link points into the object store of git-annex."""
     return "annex/objects" in path.readlink().as_posix()
 
 
-def missing_link(path: Path) -> str | None:
-    """Where a broken link points to and how to fetch it; None if `path` is no such link."""
-    if not is_broken_link(path):
+def pointer_reason(path: Path) -> str | None:
+    """Which placeholder an unreadable file is, and how to fetch its content, or None.
+
+    Call it after reading has failed.
+    """
+    try:
+        if is_broken_link(path):
+            command = "git annex get" if _is_annex_link(path) else "dvc pull, or download it again"
+            return f"broken link ({command})"
+        if not path.is_file():
+            return None
+        system = pointer_system(_inspect(path)[1].decode("ascii", errors="replace"))
+    except OSError:
         return None
-    fetch = f"; `git annex get {path.name}` fetches it" if is_annex_link(path) else ""
-    return f"a link to {path.readlink()}, which is not there{fetch}"
+    return f"{system.name} pointer in place of the file ({system.command})" if system else None
 
 
 def require_file(path: Path) -> None:
     """Raise an `InputError` if there is no file, which says where a broken link points to."""
-    if not path.is_file():
-        raise InputError(f"{path}: {missing_link(path) or 'no such file'}")
+    if path.is_file():
+        return
+    reason = "no such file"
+    if is_broken_link(path):
+        fetch = f"; `git annex get {path.name}` fetches it" if _is_annex_link(path) else ""
+        reason = f"a link to {path.readlink()}, which is not there{fetch}"
+    raise InputError(f"{path}: {reason}")
 
 
 def other_content(path: Path) -> str | None:

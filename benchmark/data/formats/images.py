@@ -16,8 +16,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from benchmark.data.formats.bit_depth import scale_to_8_bits, stated_depths, white_level
 from benchmark.data.formats.orientation import apply_orientation, orientation_of
-from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
+from benchmark.files.contents import pointer_reason
 
 MAX_PIXELS = 1 << 26
 """Larger images are refused before they are decoded; an angiogram has about 2**20 pixels."""

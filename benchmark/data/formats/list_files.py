@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.formats.pointers import pointer_reason
 from benchmark.errors import InputError
 from benchmark.files import read_regular
+from benchmark.files.contents import pointer_reason
 from benchmark.files.strict_json import parse_json
 
 MAX_LIST_BYTES = 1 << 26

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from benchmark.data.formats.annotations import BOX_EDGES, Box, class_name, clip_box, parse_box
-from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
+from benchmark.files.contents import pointer_reason
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import Frame
 from benchmark.data.sources.files import (
     FolderSource,
@@ -31,6 +30,7 @@ from benchmark.data.sources.files import (
     walk_images,
 )
 from benchmark.errors import InputError
+from benchmark.files.contents import pointer_reason
 
 SelectionRule = Literal["selected_frames", "selected_videos", "all"]
 

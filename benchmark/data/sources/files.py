@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.formats.list_files import name_key
-from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.errors import InputError
 from benchmark.files import list_folder
-from benchmark.files.contents import is_broken_link
+from benchmark.files.contents import is_broken_link, pointer_reason
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,13 +13,12 @@ from benchmark.data.formats.headers import image_size
 from benchmark.data.formats.images import read_image
 from benchmark.data.formats.list_files import read_json_object, read_table
 from benchmark.data.formats.masks import read_mask
-from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.formats.video import count_frames, decode_array, read_frame
 from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.errors import InputError
-from benchmark.files.contents import is_broken_link
+from benchmark.files.contents import is_broken_link, pointer_reason
 
 OID = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 POINTERS = {
