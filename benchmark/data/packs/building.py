@@ -162,29 +162,14 @@ def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> N
             raise InputError(f"{partial}: was started with other {what}; remove it to start over")
 
 
-class _NearDuplicates:
-    """Detects frames that look like the last kept frame of their video.
+def _is_near_duplicate(row: dict[str, Any], last: dict[str, Any] | None, bits: int) -> bool:
+    """Whether the hashes of two frames of a video differ in fewer than `bits` bits, by index rows.
 
-    A video is a run of frames with the same `Frame.video`; frames without a video are always kept
-    and do not end a run. Near-duplicates have hashes that differ in fewer than `bits` bits; with 0
-    there are none. `records` are those of the interrupted build that is resumed.
+    `last` is the last kept frame with a video: those without one are always kept, and do not end
+    the run of frames that is a video.
     """
-
-    def __init__(self, bits: int, records: Sequence[ChunkRecord]) -> None:
-        self._bits = bits
-        kept = (row for record in reversed(records) for row in reversed(record.rows))
-        self._last = next((row for row in kept if row["video"] is not None), None)
-
-    def drops(self, row: dict[str, Any]) -> bool:
-        """Whether to drop the frame with this index row; call it once per frame, in order."""
-        if not self._bits or row["video"] is None:
-            return False
-        last = self._last
-        same_video = last is not None and last["video"] == row["video"]
-        if same_video and hamming_distance(last["phash"], row["phash"]) < self._bits:
-            return True
-        self._last = row
-        return False
+    same_video = last is not None and last["video"] == row["video"]
+    return same_video and hamming_distance(last["phash"], row["phash"]) < bits
 
 
 def _write_frames(
@@ -205,7 +190,8 @@ def _write_frames(
     if not thin:  # otherwise the number of kept frames is unknown
         _check_space(partial, len(frames) * size**2)
     chunk = max(1, min(CHUNK, CHUNK_BYTES // size**2))
-    near_duplicates = _NearDuplicates(thin, log.records)
+    earlier = (row for record in reversed(log.records) for row in reversed(record.rows))
+    last = next((row for row in earlier if row["video"] is not None), None)
     with (
         open(partial / FRAMES, "ab") as stream,
         progress_bar(f"pack {source.name}", len(selection.frames), done, progress) as advance,
@@ -220,11 +206,12 @@ def _write_frames(
                 record.notes += result.notes
                 if result.unusable is not None:
                     record.skipped.append((result.unusable, frame.path))
-                elif near_duplicates.drops(result.row):
+                elif _is_near_duplicate(result.row, last, thin):
                     record.thinned += 1
                 else:
                     record.rows.append(result.row)
                     stream.write(result.square)
+                    last = result.row if result.row["video"] is not None else last
             if strict:
                 refuse_skips(record.skipped)
             # The record vouches for the pixels, which must reach the disk first.
