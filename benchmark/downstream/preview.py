@@ -157,7 +157,7 @@ def preview_cell(
     if label_counts and data is not None:
         # Only here, since they import numpy.
         from benchmark.data.tasks import TaskFolder
-        from benchmark.data.tasks.labels import labelled
+        from benchmark.data.tasks.folder import labelled
 
         labelled(TaskFolder.open(data, complete=False), "train", count=max(label_counts))
     if isinstance(method, Path):  # its card has been read

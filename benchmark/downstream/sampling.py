@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.data.packs.loader import EpochBatchSampler
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.labels import labelled
+from benchmark.data.tasks.folder import labelled
 from benchmark.randomness import permutation, stream_key
 
 

@@ -27,7 +27,7 @@ from mmengine.config import Config
 
 from benchmark.data.packs.reading import map_file
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.labels import labelled
+from benchmark.data.tasks.folder import labelled
 from benchmark.downstream.frozen.encoded import EncodedFrames
 from benchmark.encoders.card import EncoderCard, read_encoder_card
 from benchmark.errors import InputError
@@ -195,7 +195,7 @@ def labelled_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray
         seed: seed of the draw, where the config has a number of images.
 
     Raises:
-        InputError: as `benchmark.data.tasks.labels.labelled`.
+        InputError: as `benchmark.data.tasks.folder.labelled`.
     """
     chosen = labelled(folder, "train", config.label_fraction, config.get("label_count"), seed)
     place = {item["stem"]: index for index, item in enumerate(folder.splits["train"])}

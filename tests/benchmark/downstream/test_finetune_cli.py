@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.data.tasks.labels import labelled
+from benchmark.data.tasks.folder import labelled
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation import dataset
 from benchmark.encoders.encoder import export_encoder

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.labels import labelled
+from benchmark.data.tasks.folder import labelled
 from benchmark.errors import InputError
 
 
