@@ -150,9 +150,7 @@ class Xcav(FolderSource):
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Vessel mask at the size of the image, bool, 1×H×W. Raises `UnreadableFrame`."""
-        from benchmark.data.formats.headers import image_size
         from benchmark.data.formats.polygons import resize_nearest
 
         mask = super().read_masks(frame)
-        size = image_size(self.root / frame.path) or self.read(frame).shape
-        return resize_nearest(mask, size)
+        return resize_nearest(mask, self.header(frame).size)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.frame import Frame
-from benchmark.data.sources.files import FolderSource, Raw, find_root, list_entries
+from benchmark.data.sources.files import FolderSource, Raw, find_root, list_folders
 from benchmark.data.sources.xcad import Xcad
 from benchmark.errors import InputError, one_of
 
@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from benchmark.data.formats.white_levels import Apply
-
-
-def find_parts(folder: Path, spellings: Mapping[str, str]) -> dict[str, Path]:
-    """Folders of the parts inside `folder`.
-
-    Args:
-        spellings: name of a folder → part; case, spaces, ``_`` and ``-`` do not matter.
-    """
-    found: dict[str, Path] = {}
-    for entry in list_entries(folder):
-        name = spellings.get(re.sub(r"[\s_-]", "", entry.name.casefold()))
-        if name is not None and entry.is_dir():
-            found.setdefault(name, entry)
-    return found
 
 
 def part_folders(
@@ -44,7 +30,7 @@ def part_folders(
 
     Args:
         parts: names that the user may give.
-        spellings: as in `find_parts`.
+        spellings: name of a folder → part; case, spaces, ``_`` and ``-`` do not matter.
         expected: for the message, as in `find_root`.
 
     Raises:
@@ -55,8 +41,16 @@ def part_folders(
         if not folders:
             raise InputError(f"no folder given: this reads {expected}")
         return folders
-    root = find_root(raw, lambda folder: bool(find_parts(folder, spellings)), expected)
-    return find_parts(root, spellings)
+
+    def parts_in(folder: Path) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for entry in list_folders(folder):
+            name = spellings.get(re.sub(r"[\s_-]", "", entry.name.casefold()))
+            if name is not None:
+                found.setdefault(name, entry)
+        return found
+
+    return parts_in(find_root(raw, lambda folder: bool(parts_in(folder)), expected))
 
 
 class TrainingXcad(Xcad):
