@@ -16,7 +16,10 @@ from benchmark.data.sources.files import (
     require_folder,
     search_root,
 )
-from benchmark.data.sources.layouts import ACCEPTED, LAYOUTS, WITH_SPLITS, Layout, Sample, recognise
+from benchmark.data.sources.layouts.base import Layout, Sample
+from benchmark.data.sources.layouts.boxes import VocLayout
+from benchmark.data.sources.layouts.coco import CocoLayout
+from benchmark.data.sources.layouts.pairs import CleanLayout, MaskLayout
 from benchmark.data.sources.own_split import OwnSplit, listed_names, report_shared_patients
 from benchmark.data.sources.patients import (
     distinct_prefixes,
@@ -34,6 +37,13 @@ Form = Literal["auto", "pack", "segmentation", "detection", "denoising"]
 LayoutName = Literal["auto", "masks", "coco", "voc", "clean"]
 GroupRule = Literal["auto", "list", "folder", "prefix", "none"]
 
+_LAYOUTS = {layout.kind: layout for layout in (MaskLayout, CocoLayout, VocLayout, CleanLayout)}
+_PAIRS = "{train,val,test}/{images,masks}, images/{train,val,test} + masks/{train,val,test}"
+_ACCEPTED = (
+    f"{_PAIRS}, images + masks, images + COCO json, images + VOC xml, or clean and noisy frames in "
+    "place of images and masks"
+)
+_WITH_SPLITS = f"{_PAIRS}, and one folder or annotation file for each split"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _SHOWN = 8
 
@@ -41,7 +51,7 @@ _SHOWN = 8
 class Paired(FolderSource):
     """Reader of images and annotations in any of the layouts of docs/add_a_dataset.md.
 
-    The layout is recognised (`benchmark.data.sources.layouts`). Masks are read by the rule of
+    The layout is recognised. Masks are read by the rule of
     `benchmark.data.formats.masks`, or as class indices where several classes are named.
 
     Args:
@@ -110,18 +120,23 @@ class Paired(FolderSource):
         self._splits: set[str] | None = None
 
     def _find_layout(self, raw: Raw, form: Form, wanted: LayoutName) -> Layout:
-        kinds = tuple(LAYOUTS) if wanted == "auto" else (wanted,)
-        top = require_folder(raw, f"images and annotations ({ACCEPTED})")
+        top = require_folder(raw, f"images and annotations ({_ACCEPTED})")
         problems: list[str] = []
-        root = search_root(top, lambda folder: bool(recognise(self, folder, kinds, problems)))
+
+        def layouts_of(folder: Path) -> list[Layout]:
+            kinds = _LAYOUTS if wanted == "auto" else (wanted,)
+            found = (_LAYOUTS[kind].find(self, folder, problems) for kind in kinds)
+            return [layout for layout in found if layout is not None]
+
+        root = search_root(top, lambda folder: bool(layouts_of(folder)))
         if root is None:
             names = [entry.name for entry in list_entries(top)]
             shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
             raise InputError(
-                f"{top}: this does not look like {self.name} ({ACCEPTED}); it holds "
+                f"{top}: this does not look like {self.name} ({_ACCEPTED}); it holds "
                 f"{shown or 'nothing'}{missing_data_hint(top)}" + "; ".join(["", *problems[:1]])
             )
-        found = recognise(self, root, kinds, problems)
+        found = layouts_of(root)
         if (root / "manifest.json").is_file() and found[0].kind == "masks":
             # A prepared task of several classes: its COCO files keep overlaps.
             found = found[-1:]
@@ -166,7 +181,7 @@ class Paired(FolderSource):
         return ("train",) if "train" in self._found_splits() else None
 
     def check_splits(self) -> None:
-        self._split.check(self._found_splits(), f"{self.root}: {self._layout.title}", WITH_SPLITS)
+        self._split.check(self._found_splits(), f"{self.root}: {self._layout.title}", _WITH_SPLITS)
 
     def _patients(self, samples: list[Sample]) -> list[str | None]:
         unknown = [None] * len(samples)

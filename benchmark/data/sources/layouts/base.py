@@ -67,7 +67,9 @@ class Layout(ABC):
     @classmethod
     @abstractmethod
     def find(cls, source: FolderSource, root: Path, problems: list[str]) -> Self | None:
-        """The layout, if `root` has it; arguments as for `sources.layouts.recognise`.
+        """The layout, if the folder `root` has it.
+
+        Files that cannot be read, and may belong to the layout, are added to `problems`.
 
         Raises:
             InputError: it is ambiguous or incomplete.
