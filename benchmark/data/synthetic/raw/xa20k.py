@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmark.data.sources.corpora.training_images import TEST_COPY
+from benchmark.data.sources.corpora.xa20k import TEST_COPY
 from benchmark.data.synthetic.raw.arcade import FRAMES, write_subset
 from benchmark.data.synthetic.raw.cadica import write_cadica
 from benchmark.data.synthetic.raw.dataset import RawDataset

@@ -19,7 +19,7 @@ from benchmark.data.counts import count_rows
 from benchmark.data.frame import Frame
 from benchmark.data.packs import build_pack, open_packs
 from benchmark.data.sources import SOURCES, open_source
-from benchmark.data.sources.corpora.training_images import TEST_COPY, TrainingImages
+from benchmark.data.sources.corpora.xa20k import TEST_COPY, TrainingImages
 from benchmark.data.sources.files import FolderSource, walk_images
 from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
