@@ -2,7 +2,8 @@
 
 Every function works on plain, finite numbers (the schema of records refuses others) and knows
 nothing of records or tables. Differences are always ``a - b``, in the units of the inputs (percent
-on the board). Undefined results are None and come with a note.
+on the board). Undefined results are None and come with a note. All tables
+print their numbers as is said here.
 """
 
 from __future__ import annotations
@@ -267,6 +268,31 @@ def rounds_to_zero(difference: float, digits: int = 2) -> bool:
     rounding.
     """
     return abs(Decimal(difference)) < Decimal(5).scaleb(-digits - 1)
+
+
+def mean_std(value: Summary, digits: int = 2) -> str:
+    """``80.25 ± 0.12``; a single value has no ±."""
+    spread = "" if value.std is None else f" ± {rounded(value.std, digits)}"
+    return rounded(value.mean, digits) + spread
+
+
+def rounded(value: float, digits: int) -> str:
+    """Rounds half up, as on the page and by hand: average ranks end in 0.125. Zero has no sign."""
+    number = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return str(number if number else abs(number))
+
+
+def difference_text(value: float | None, digits: int = 2) -> str:
+    """With its sign, but none for what is printed as zero; a dash for None."""
+    if value is None:
+        return "—"
+    text = rounded(value, digits)
+    return text if value < 0 or rounds_to_zero(value, digits) else f"+{text}"
+
+
+def interval_text(low: float, high: float, digits: int = 2) -> str:
+    """The interval of a difference, ``[-0.12, +0.31]``."""
+    return f"[{difference_text(low, digits)}, {difference_text(high, digits)}]"
 
 
 def _ascending(p_values: Sequence[float | None]) -> list[int]:

@@ -10,8 +10,8 @@ from decimal import Decimal
 from leaderboard.columns import Column
 from leaderboard.compare.correlation import rank_correlations
 from leaderboard.compare.side_by_side import PAPERS, Pair, PairedTable
+from leaderboard.statistics import difference_text, mean_std, rounded
 from leaderboard.tables.grids import Entry, Grid
-from leaderboard.tables.numbers import difference_text, mean_std, rounded
 
 TITLE = "Published and measured"
 

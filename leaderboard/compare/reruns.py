@@ -16,14 +16,15 @@ from leaderboard.columns import METRICS, Quantity
 from leaderboard.statistics import (
     ALPHA,
     Summary,
+    difference_text,
     holm,
+    mean_std,
     p_number,
     rounding_error,
     rounds_to_zero,
     summarize,
     welch_p,
 )
-from leaderboard.tables.numbers import difference_text, mean_std
 
 #: What else may differ between two records of one run: field → words.
 _ORIGIN = {

@@ -12,7 +12,7 @@ from leaderboard.board import Board
 from leaderboard.columns import Column, dataset_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
 from leaderboard.measured import Measured
-from leaderboard.tables.numbers import mean_std
+from leaderboard.statistics import mean_std
 
 #: Metric → title, of the uncorrupted images.
 _CLEAN = {

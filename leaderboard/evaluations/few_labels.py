@@ -14,8 +14,7 @@ from leaderboard.columns import Column, dataset_order, labels_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
 from leaderboard.evaluations.kinds import all_labels_of
 from leaderboard.measured import Measured
-from leaderboard.statistics import Summary, p_text, welch_p
-from leaderboard.tables.numbers import difference_text, mean_std
+from leaderboard.statistics import Summary, difference_text, mean_std, p_text, welch_p
 
 #: Method without pre-training whose score with all labels is the target, and its title.
 SCRATCH, SCRATCH_TITLE = "transunet", "TransUNet"

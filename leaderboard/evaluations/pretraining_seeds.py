@@ -14,8 +14,15 @@ from leaderboard.analyses import OURS
 from leaderboard.board import Board, Score
 from leaderboard.columns import Column, dataset_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
-from leaderboard.statistics import Summary, p_text, summarize, welch_test
-from leaderboard.tables.numbers import difference_text, interval_text, rounded
+from leaderboard.statistics import (
+    Summary,
+    difference_text,
+    interval_text,
+    p_text,
+    rounded,
+    summarize,
+    welch_test,
+)
 
 #: The analysis that has this table.
 PRETRAINING_SEEDS = next(one for one in OURS if one.id == "pretraining_seeds")

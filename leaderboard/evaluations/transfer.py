@@ -10,8 +10,7 @@ from leaderboard.board import Board, Score
 from leaderboard.columns import Column, dataset_order, dataset_title
 from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Number
 from leaderboard.measured import Measured
-from leaderboard.statistics import Summary, summarize
-from leaderboard.tables.numbers import difference_text, mean_std, rounded
+from leaderboard.statistics import Summary, difference_text, mean_std, rounded, summarize
 
 _MATRIX_NOTE = (
     "Rows: what a model was fine-tuned on; columns: what it is scored on. A model on the test "

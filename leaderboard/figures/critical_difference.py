@@ -20,8 +20,7 @@ from leaderboard.figures.layout import (
     wrap,
 )
 from leaderboard.figures.style import ACCENT, INK, MUTED, SMALL
-from leaderboard.statistics import p_text
-from leaderboard.tables.numbers import rounded
+from leaderboard.statistics import p_text, rounded
 
 _AXIS, _BAR = 13.0, 1.9  # mm: top to axis, bar to bar
 # mm: for the mean rank before a name, from the axis to the names, least distance of ticks

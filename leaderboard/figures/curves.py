@@ -27,7 +27,7 @@ from leaderboard.figures.layout import (
 from leaderboard.figures.style import INK, MUTED, panel_grid, series_look
 from leaderboard.figures.text import printable, text_width
 from leaderboard.page.palette import series_style
-from leaderboard.tables.numbers import rounded
+from leaderboard.statistics import rounded
 
 _PANEL, _HEIGHT, _GAP = 78.0, 50.0, 4.0  # mm: least width and height of a panel; between panels
 _LEFT, _ABOVE, _BELOW = 11.5, 5.5, 9.5  # mm around the axes of a panel

@@ -29,7 +29,7 @@ from leaderboard.figures.layout import (
     widest,
 )
 from leaderboard.figures.style import INK, MUTED, SMALL, series_look
-from leaderboard.tables.numbers import rounded
+from leaderboard.statistics import rounded
 
 _BELOW = 8.5  # mm for the axis
 

@@ -12,7 +12,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font
 
 from benchmark.text import visible
-from leaderboard.tables.numbers import difference_text
+from leaderboard.statistics import difference_text
 
 FONT = "DejaVu Sans"
 _POINT = 25.4 / 72  # mm

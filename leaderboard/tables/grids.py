@@ -16,9 +16,8 @@ from leaderboard.costs.values import CostRow, cost_values
 from leaderboard.evaluations.details import Detail
 from leaderboard.evaluations.overview import TITLE as RANKS_TITLE
 from leaderboard.evaluations.scatter import TITLE as SCATTER_TITLE
-from leaderboard.statistics import p_number
+from leaderboard.statistics import difference_text, interval_text, mean_std, p_number, rounded
 from leaderboard.tables.costs import bench_conditions, cost_metrics, pretrained_on
-from leaderboard.tables.numbers import difference_text, interval_text, mean_std, rounded
 
 #: Marks a row that is not separable from the best of its column.
 TIER_MARK = "†"

@@ -11,9 +11,8 @@ from leaderboard.columns import dataset_title
 from leaderboard.comparable import difference_words, setting_differences, settings_differ
 from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons, overall
 from leaderboard.resampling import FEWEST_UNITS
-from leaderboard.statistics import ALPHA, p_text, rounds_to_zero
+from leaderboard.statistics import ALPHA, p_text, rounded, rounds_to_zero
 from leaderboard.tables.costs import NOTE as COSTS_NOTE
-from leaderboard.tables.numbers import rounded
 
 #: Incomplete rows that a note lists by name.
 _NAMED = 8

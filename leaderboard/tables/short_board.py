@@ -10,10 +10,9 @@ from leaderboard.board import Board
 from leaderboard.build import Leaderboard
 from leaderboard.comparisons import CORRECTIONS, comparisons
 from leaderboard.evaluations.pretraining_seeds import TITLE as SOURCES_OF_VARIANCE
-from leaderboard.statistics import ALPHA, Summary
+from leaderboard.statistics import ALPHA, Summary, mean_std
 from leaderboard.tables.grids import Entry, Grid, headline, rank_title
 from leaderboard.tables.markdown import escape, grid_lines
-from leaderboard.tables.numbers import mean_std
 
 #: The line below a generated short board.
 END = "<!-- end of board -->"

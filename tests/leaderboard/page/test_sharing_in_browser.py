@@ -15,9 +15,9 @@ from benchmark.method_costs import MethodCosts
 from leaderboard.build import build_leaderboard
 from leaderboard.data import board_data
 from leaderboard.published import read_tables
+from leaderboard.statistics import rounded
 from leaderboard.tables.latex_text import CHARACTERS
 from leaderboard.tables.markdown import to_markdown
-from leaderboard.tables.numbers import rounded
 
 pytestmark = pytest.mark.page
 

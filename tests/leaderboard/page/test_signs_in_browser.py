@@ -8,8 +8,7 @@ import pytest
 from board_locators import by_id, cell
 
 from leaderboard.comparable import LEAKAGE, WARNINGS, Conditions
-from leaderboard.statistics import p_number
-from leaderboard.tables.numbers import difference_text, rounded
+from leaderboard.statistics import difference_text, p_number, rounded
 
 pytestmark = pytest.mark.page
 

@@ -2,9 +2,8 @@ import pytest
 
 from leaderboard.build import published_leaderboard
 from leaderboard.published import read_tables
-from leaderboard.statistics import p_number
+from leaderboard.statistics import difference_text, p_number, rounded
 from leaderboard.tables.markdown import escape, to_markdown
-from leaderboard.tables.numbers import difference_text, rounded
 
 
 def test_scores_marks_ranks_and_tiers(build, records):
