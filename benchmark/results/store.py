@@ -224,14 +224,14 @@ def scan_results(folder: Path | str) -> ScannedRecords:
     paths: dict[Path, Path] = {}
     for path in entries:
         try:
-            record = _record_at(path)
+            if not _is_record(path):
+                continue
+            record = read_record(path)
         except InputError as error:
             problems.append(str(error))
             continue
         except OSError as error:
             problems.append(explain_os_error(error))
-            continue
-        if record is None:
             continue
         place = path_of(record)
         if place in records:
@@ -244,21 +244,21 @@ def scan_results(folder: Path | str) -> ScannedRecords:
     return ScannedRecords(records, paths, lines, unlisted)
 
 
-def _record_at(path: Path) -> RunRecord | None:
-    """The record in a file of a results folder; None if the file is not meant to be a record."""
+def _is_record(path: Path) -> bool:
+    """Whether a file of a results folder is meant to be a record; a stray one is an InputError."""
     name = path.name.lower()
     for suffix, what in ((EXAMPLES, "examples"), (SCORES, "per-image scores")):
         if name.startswith("seed") and name.endswith(suffix):
             if not path.with_name(path.name[: -len(suffix)] + ".json").exists():
                 raise InputError(f"{path}: {what} without a record")
-            return None
+            return False
     if path.is_symlink() and not path.exists():
         raise InputError(f"{path}: a broken link")
     if not name.endswith(".json"):
-        return None
+        return False
     if path.suffix != ".json":
         raise InputError(f"{path}: is skipped for its extension; rename it to {path.stem}.json")
-    return read_record(path)
+    return True
 
 
 def relative_line(folder: Path, line: str) -> str:
