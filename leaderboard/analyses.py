@@ -11,13 +11,9 @@ Their tables also show the runs of the main boards that they are compared with.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-
-from benchmark.text import visible
 
 #: Prefix of the ids of runs of ``configs/analysis``.
 PREFIX = "analysis-"
@@ -310,23 +306,6 @@ OURS = (
 def is_analysis(method: str) -> bool:
     """Whether a method's id names a run of ``configs/analysis``."""
     return method.startswith(PREFIX)
-
-
-def tell_apart(titles: Mapping[str, str]) -> dict[str, str]:
-    """Titles of methods, with the id appended where several share one: encoders of one method.
-
-    Runs of an analysis keep the title of their method: their tables say what they vary.
-
-    Args:
-        titles: method → title.
-    """
-    several = Counter(title for method, title in titles.items() if not is_analysis(method))
-    return {
-        method: title
-        if is_analysis(method) or several[title] == 1
-        else f"{title} ({visible(method)})"
-        for method, title in titles.items()
-    }
 
 
 def find_analysis(protocol: str, name: str | None) -> Analysis | None:

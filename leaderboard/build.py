@@ -110,7 +110,7 @@ def build_leaderboard(
     # Counted for networks of the papers' size.
     counted = costs if costs and protocol == paper_of(protocol) else {}
     cost_rows = _cost_rows(measured.rows.values(), counted, pretraining_times(records))
-    boards = measured_boards(measured, reference, of_protocol)
+    boards = [*measured_boards(measured, reference, of_protocol)]
     boards += analysis_boards(measured, of_protocol)
     main = [with_cost_columns(board, cost_rows) for board in boards if not board.analysis]
     main += evaluation_boards(measured, reference)

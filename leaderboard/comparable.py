@@ -199,14 +199,10 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
             )
 
 
-def mixed_cells(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """(method, dataset) whose runs differ in more than the seed, so ± is not its spread alone."""
-    cells = _groups(records, lambda r: (r.method, r.dataset))
-    return [
-        cell
-        for cell, (first, *others) in cells.items()
-        if not all(_differ_in_seed_only(first, other) for other in others)
-    ]
+def is_mixed(runs: Sequence[RunRecord]) -> bool:
+    """Whether these runs differ in more than the seed, so that ± is not its spread alone."""
+    first, *others = runs
+    return not all(_differ_in_seed_only(first, other) for other in others)
 
 
 def _differ_in_seed_only(run: RunRecord, other: RunRecord) -> bool:

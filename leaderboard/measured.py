@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,16 +10,15 @@ from benchmark.errors import InputError
 from benchmark.results import RunRecord, label_share, read_dataset_id
 from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
-from leaderboard.analyses import is_analysis, tell_apart
+from leaderboard.analyses import is_analysis
 from leaderboard.board import Board, Row, Score, Scores, make_board
 from leaderboard.columns import Column, column_order, dataset_order, dataset_title, is_patches
 from leaderboard.comparable import (
     LEAKAGE_MARK,
     SKIPPED_MARK,
-    Conditions,
     check_comparable,
     conditions_of,
-    mixed_cells,
+    is_mixed,
 )
 from leaderboard.published import PublishedTable, context_rows
 from leaderboard.statistics import summarize
@@ -48,10 +48,10 @@ class Measured:
     """
 
     protocol: str
-    rows: dict[str, Row]
-    scores: dict[str, dict[Column, Score]]
-    task_of: dict[str, str]
-    mixed: list[tuple[str, str]]
+    rows: dict[str, Row] = field(default_factory=dict)
+    scores: dict[str, dict[Column, Score]] = field(default_factory=dict)
+    task_of: dict[str, str] = field(default_factory=dict)
+    mixed: list[tuple[str, str]] = field(default_factory=list)
     patches: dict[str, dict[str, set[int]]] = field(default_factory=dict)
     further: dict[str, dict[Column, Score]] = field(default_factory=dict)
     parameters: dict[tuple[str, str], tuple[int | None, int | None]] = field(default_factory=dict)
@@ -89,68 +89,66 @@ def read_measured(
         raise InputError("a board needs at least one record")
     records = sorted(records, key=lambda record: (record.method, record.dataset, record.seed))
     check_comparable(records, protocol)
-    mixed = mixed_cells(records)
-    values: dict[str, dict[Column, dict[int, float]]] = {}
-    further: dict[str, dict[Column, dict[int, float]]] = {}
-    rows, patches, parameters = {}, {}, {}
-    for r in records:
-        paper = (papers or {}).get(r.method)
-        printed = map(visible, (r.title, r.family, r.pretraining))
-        rows[r.method] = Row(r.method, r.method, *printed, paper)
-        runs_of = values.setdefault(r.method, {})
-        if is_patches(r.dataset) and (number := r.metrics.get("patches")):
-            of_dataset = patches.setdefault(r.dataset, {})
-            of_dataset.setdefault(r.method, set()).add(int(number.value))
-        kind = read_dataset_id(r.dataset).kind
-        if kind == "lora":
-            parameters[r.method, r.dataset] = (r.trained_parameters, r.parameters)
-        for metric, entry in r.metrics.items():
-            # Other metrics are kept for readers of the records.
-            if entry.headline or kind in ("corruptions", "knn"):
-                definition = visible(entry.definition)
-                column = Column(r.dataset, metric, definition, entry.higher_is_better)
-                kept = runs_of if entry.headline else further.setdefault(r.method, {})
-                kept.setdefault(column, {})[r.seed] = entry.value
-    task_of = {record.dataset: record.task for record in records}
-    runs_of_cell: dict[tuple[str, str], list[RunRecord]] = {}
+    cells: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
-        runs_of_cell.setdefault((record.method, record.dataset), []).append(record)
-    conditions = {cell: conditions_of(runs) for cell, runs in runs_of_cell.items()}
-    scores, others = _summaries(values, conditions), _summaries(further, conditions)
-    hashes = {record.dataset: record.split_hash for record in records}
-    titles = tell_apart({method: row.title for method, row in rows.items()})
-    rows = {method: replace(row, title=titles[method]) for method, row in rows.items()}
-    return Measured(protocol, rows, scores, task_of, mixed, patches, others, parameters, hashes)
-
-
-def _summaries(
-    values: Mapping[str, Mapping[Column, dict[int, float]]],
-    conditions: Mapping[tuple[str, str], Conditions],
-) -> dict[str, dict[Column, Score]]:
-    """Method → column → score, of the values by seed."""
-    return {
-        method: {
-            c: Score(summarize(list(runs.values())), runs, conditions[method, c.dataset])
-            for c, runs in runs_of.items()
-        }
-        for method, runs_of in values.items()
-    }
+        cells.setdefault((record.method, record.dataset), []).append(record)
+    found = Measured(protocol)
+    for (method, dataset), runs in cells.items():
+        last, kind = runs[-1], read_dataset_id(dataset).kind
+        printed = map(visible, (last.title, last.family, last.pretraining))
+        found.rows[method] = Row(method, method, *printed, (papers or {}).get(method))
+        found.task_of[dataset], found.split_hashes[dataset] = last.task, last.split_hash
+        if is_mixed(runs):
+            found.mixed.append((method, dataset))
+        if kind == "lora":
+            found.parameters[method, dataset] = (last.trained_parameters, last.parameters)
+        elif kind == "patches":
+            numbers = {int(r.metrics["patches"].value) for r in runs if "patches" in r.metrics}
+            if numbers:
+                found.patches.setdefault(dataset, {})[method] = numbers
+        values: dict[tuple[bool, Column], dict[int, float]] = {}
+        for run in runs:
+            for metric, entry in run.metrics.items():
+                # Other metrics are kept for readers of the records.
+                if entry.headline or kind in ("corruptions", "knn"):
+                    definition = visible(entry.definition)
+                    column = Column(dataset, metric, definition, entry.higher_is_better)
+                    values.setdefault((entry.headline, column), {})[run.seed] = entry.value
+        conditions = conditions_of(runs)
+        found.scores.setdefault(method, {})
+        for (headline, column), by_seed in values.items():
+            kept = found.scores if headline else found.further
+            summary = summarize(list(by_seed.values()))
+            kept.setdefault(method, {})[column] = Score(summary, by_seed, conditions)
+    # Encoders of one method are told apart by their ids. Runs of an analysis keep the title of
+    # their method: their tables say what they vary.
+    several = Counter(found.rows[method].title for method in found.methods)
+    for method in found.methods:
+        row = found.rows[method]
+        if several[row.title] > 1:
+            found.rows[method] = replace(row, title=f"{row.title} ({visible(method)})")
+    return found
 
 
 def measured_boards(
     measured: Measured, reference: str, published: Sequence[PublishedTable] = ()
-) -> list[Board]:
+) -> Iterator[Board]:
     """The boards of one protocol: per task, label efficiency, patch features.
 
     Args:
         reference: id of the pre-declared reference method.
         published: tables whose rows are shown beside the measured ones, for context.
     """
-    return [
-        *_main_boards(measured, reference, published),
-        *_label_boards(measured, reference, published),
-        *_patch_boards(measured, reference, published),
-    ]
+    for task in TASK_KINDS:
+        scores = measured.select(
+            measured.methods, lambda c, task=task: c.main and measured.task(c) == task
+        )
+        if scores:
+            tables = [t for t in published if t.analysis is None and t.task == task]
+            about = {"name": task, "title": task.capitalize(), "task": task}
+            yield measured_board(measured, scores, tables, **about, reference=reference)
+    yield from _label_boards(measured, reference, published)
+    yield from _patch_boards(measured, reference, published)
 
 
 def combined_board(measured: Measured, reference: str) -> Board | None:
@@ -222,19 +220,6 @@ def _condition_notes(measured: Measured, scores: Scores) -> Iterator[str]:
 def _sorted(cells: Mapping[Column, Score]) -> list[tuple[Column, Score]]:
     """Columns and scores in the order of print."""
     return sorted(cells.items(), key=lambda item: column_order(item[0]))
-
-
-def _main_boards(
-    measured: Measured, reference: str, published: Sequence[PublishedTable]
-) -> Iterator[Board]:
-    for task in TASK_KINDS:
-        scores = measured.select(
-            measured.methods, lambda c, task=task: c.main and measured.task(c) == task
-        )
-        if scores:
-            tables = [t for t in published if t.analysis is None and t.task == task]
-            about = {"name": task, "title": task.capitalize(), "task": task}
-            yield measured_board(measured, scores, tables, **about, reference=reference)
 
 
 def _label_boards(
