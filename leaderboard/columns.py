@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmark.results import DatasetId, read_dataset_id, split_of_patches
+from benchmark.results import DatasetId, read_dataset_id
 
 #: Dataset → title, in the order of the columns (the journal's); others follow by name.
 DATASET_TITLES = {
@@ -90,7 +90,7 @@ METRICS = {
 
 def is_patches(dataset: str) -> bool:
     """Whether an id names patch features on a dataset: ``xcav-patches``."""
-    return split_of_patches(dataset) is not None
+    return read_dataset_id(dataset).kind == "patches"
 
 
 #: Kind of an evaluation → suffix of the titles of its datasets, in the order of print.

@@ -66,7 +66,7 @@ def main() -> None:
         from benchmark.downstream.cell import BenchmarkCell
         from benchmark.downstream.representation.analysis import analyse_cell, points_of
         from benchmark.downstream.representation.compose import compose_representation
-    from benchmark.results import patches_of
+    from benchmark.results import DatasetId
     from benchmark.training.checkpoints.run_files import cell_folder
 
     cells = []
@@ -77,7 +77,7 @@ def main() -> None:
             )
             if args.data:
                 config.data.folder = args.data
-            dataset = patches_of(args.dataset, config.split)
+            dataset = DatasetId(args.dataset, "patches", split=config.split).text
             folder = cell_folder(work, args.protocol, card.method, dataset, seed)
             cells.append(BenchmarkCell(config, card, dataset, seed, folder, results))
     _records.check_cells(cells, args, "segmentation")

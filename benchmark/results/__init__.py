@@ -16,16 +16,13 @@ from benchmark.results.dataset_ids import (
     label_share,
     labelled_id,
     parse_dataset_id,
-    patches_of,
     read_dataset_id,
-    split_of_patches,
 )
 from benchmark.results.examples import Example, StoredExamples, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
 from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
-from benchmark.results.schema import SCHEMA, EncoderIdentity, RunRecord
+from benchmark.results.schema import EncoderIdentity, RunRecord
 from benchmark.results.store import (
-    ScannedRecords,
     path_of,
     read_record,
     read_results,
@@ -38,13 +35,11 @@ from benchmark.results.validation import find_problems
 
 __all__ = [
     "NOT_HASHED",
-    "SCHEMA",
     "DatasetId",
     "EncoderIdentity",
     "Example",
     "MergeStep",
     "RunRecord",
-    "ScannedRecords",
     "StoredExamples",
     "apply_step",
     "collect_provenance",
@@ -54,7 +49,6 @@ __all__ = [
     "label_share",
     "labelled_id",
     "parse_dataset_id",
-    "patches_of",
     "path_of",
     "plan_merge",
     "read_dataset_id",
@@ -64,6 +58,5 @@ __all__ = [
     "read_scores",
     "record_path",
     "scan_results",
-    "split_of_patches",
     "write_record",
 ]

@@ -148,20 +148,6 @@ def labelled_id(
     return known.text
 
 
-def patches_of(dataset: str, split: str = "train") -> str:
-    """The id of the analysis of patch features on a split of a dataset."""
-    return DatasetId(dataset, "patches", split=split).text
-
-
-def split_of_patches(dataset: str) -> tuple[str, str] | None:
-    """The dataset and the split behind the id of an analysis of patch features; None for others.
-
-    ``xcad-patches-test`` → ``("xcad", "test")``. Records may have ids of any form.
-    """
-    known = read_dataset_id(dataset)
-    return (known.dataset, known.split) if known.kind == "patches" else None
-
-
 def label_share(dataset: str) -> tuple[str, float]:
     """The dataset behind an id and the share of its labels in %: ``xcav-10pct`` → ``("xcav", 10)``.
 

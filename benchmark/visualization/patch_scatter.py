@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.downstream.representation.points import PatchPoints
-from benchmark.results import RunRecord, split_of_patches
+from benchmark.results import RunRecord, read_dataset_id
 from benchmark.text import visible
 from benchmark.visualization.figure_files import save_figure
 
@@ -68,7 +68,10 @@ def draw_patches(panels: Sequence[tuple[RunRecord, PatchPoints]], out: str | Pat
 def _heading(panels: Sequence[tuple[RunRecord, PatchPoints]]) -> str:
     record = panels[0][0]
     projection = str(record.config.get("projection", "projection"))
-    dataset, split = split_of_patches(record.dataset) or (record.dataset, "train")
+    known = read_dataset_id(record.dataset)
+    dataset, split = record.dataset, "train"
+    if known.kind == "patches":
+        dataset, split = known.dataset, known.split
     counts = sorted({len(points.vessel) for _, points in panels})
     seeds = sorted({record.seed for record, _ in panels})
     return (

@@ -9,8 +9,6 @@ from benchmark.results import (
     DatasetId,
     labelled_id,
     parse_dataset_id,
-    patches_of,
-    split_of_patches,
 )
 
 
@@ -39,8 +37,6 @@ from benchmark.results import (
 def test_an_id_is_taken_apart_and_put_together(text, expected):
     assert parse_dataset_id(text) == expected
     assert expected.text == text
-    if expected.kind == "patches":
-        assert patches_of(expected.dataset, expected.split) == text
 
 
 @pytest.mark.parametrize("share", [1, 7, 10, 12.3, 29, 33.3, 57, 58, 99])
@@ -86,11 +82,3 @@ def test_a_share_that_no_id_can_say_is_refused(fraction):
     """Or its scores would stand in the column of another share, or in that of all the labels."""
     with pytest.raises(InputError, match="with six digits; round it"):
         labelled_id("x", fraction)
-
-
-def test_patches_of_any_id():
-    """Unlike `parse_dataset_id`, for records of others: no id is refused."""
-    assert split_of_patches("xcav-patches") == ("xcav", "train")
-    assert split_of_patches("xcad-patches-test") == ("xcad", "test")
-    for other in ("xcav", "xcav-10pct", "xcav-100pct", "patches", "x-patchesy"):
-        assert split_of_patches(other) is None
