@@ -16,7 +16,7 @@ from benchmark.results.store import placed_line
 from benchmark.text import visible
 from leaderboard.board import Board, Row
 from leaderboard.build import Leaderboard
-from leaderboard.pictures.encoding import Picture, frame_picture, mask_picture
+from leaderboard.pictures.files import Picture, frame_picture, mask_picture
 
 #: Height and width in pixels.
 Size = tuple[int, int]

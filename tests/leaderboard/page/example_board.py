@@ -19,7 +19,7 @@ from leaderboard.build import build_leaderboard
 from leaderboard.columns import Column
 from leaderboard.data import board_data
 from leaderboard.page.palette import series_style
-from leaderboard.pictures.encoding import Picture, frame_picture, mask_picture
+from leaderboard.pictures.files import Picture, frame_picture, mask_picture
 from leaderboard.published import PublishedTable
 from leaderboard.statistics import Summary
 

@@ -12,8 +12,7 @@ from example_board import PICTURES, keep
 from PIL import Image
 
 from leaderboard.page import render
-from leaderboard.pictures.encoding import Picture, mask_picture, name_of
-from leaderboard.pictures.files import write_pictures
+from leaderboard.pictures.files import Picture, mask_picture, name_of, write_pictures
 
 pytestmark = pytest.mark.page
 Data = dict[str, Any]

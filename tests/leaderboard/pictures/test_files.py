@@ -3,8 +3,7 @@
 import pytest
 
 from benchmark.errors import InputError
-from leaderboard.pictures.encoding import name_of
-from leaderboard.pictures.files import remove_old_pictures, write_pictures
+from leaderboard.pictures.files import name_of, remove_old_pictures, write_pictures
 
 ONE, TWO = b"first picture", b"second picture"
 NAMES = [name_of(content, ".png") for content in (ONE, TWO)]
