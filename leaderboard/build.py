@@ -15,8 +15,7 @@ from benchmark.text import visible
 from leaderboard.analyses import is_analysis, paper_of
 from leaderboard.board import Board, Row, make_board
 from leaderboard.columns import Column
-from leaderboard.costs.columns import with_cost_columns
-from leaderboard.costs.values import CostRow, PretrainingTime, pretraining_times
+from leaderboard.costs import CostRow, PretrainingTime, pretraining_times, with_cost_columns
 from leaderboard.evaluations.analysis_boards import analysis_boards
 from leaderboard.evaluations.boards import evaluation_boards
 from leaderboard.evaluations.overview import Overview, make_overview

@@ -67,7 +67,7 @@ METRICS = {
     "calinski_harabasz_features": Quantity("Calinski–Harabasz, features", ""),
     "davies_bouldin_features": Quantity("Davies–Bouldin, features", ""),
     "probe_ap": Quantity("Linear probe AP"),
-    # Costs (`leaderboard.costs.values`); then what published tables state beside scores.
+    # Costs (`leaderboard.costs`); then what published tables state beside scores.
     "network_m": Quantity("Parameters", "M", score=False),
     "trained_m": Quantity("Trained parameters", "M", score=False),
     "total_m": Quantity("Total parameters", "M", score=False),

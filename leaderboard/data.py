@@ -26,7 +26,7 @@ from leaderboard.comparisons import (
     overall,
     references,
 )
-from leaderboard.costs.pareto import CostAxis, cost_axes
+from leaderboard.costs import CostAxis, cost_axes
 from leaderboard.curves import curves
 from leaderboard.evaluations.scatter import Scatter
 from leaderboard.page import SCHEMA

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from benchmark.errors import one_of
-from leaderboard.costs.pareto import pareto_front
+from leaderboard.costs import pareto_front
 from leaderboard.figures.board_view import (
     BoardView,
     FigureRow,

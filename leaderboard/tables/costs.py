@@ -7,7 +7,7 @@ from typing import Any
 
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS
-from leaderboard.costs.values import (
+from leaderboard.costs import (
     BENCHED,
     DEFINITIONS,
     MEASURED,

@@ -12,7 +12,7 @@ from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
 from leaderboard.comparable import WARNINGS
 from leaderboard.comparisons import Comparison, comparisons, overall
-from leaderboard.costs.values import CostRow, cost_values
+from leaderboard.costs import CostRow, cost_values
 from leaderboard.evaluations.details import Detail
 from leaderboard.evaluations.overview import TITLE as RANKS_TITLE
 from leaderboard.evaluations.scatter import TITLE as SCATTER_TITLE

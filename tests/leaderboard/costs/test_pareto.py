@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.method_costs import MeasuredSpeed, MethodCosts
 from leaderboard.build import published_leaderboard
-from leaderboard.costs.pareto import cost_axes, pareto_front
+from leaderboard.costs import cost_axes, pareto_front
 from leaderboard.data import board_data
 from leaderboard.published import read_tables
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmark.method_costs import MeasuredSpeed, MethodCosts
-from leaderboard.costs.values import (
+from leaderboard.costs import (
     CostRow,
     PretrainingTime,
     comparable_costs,

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from benchmark.errors import InputError
 from benchmark.method_costs import read_costs
 from leaderboard.build import published_leaderboard
-from leaderboard.costs.pareto import pareto_front
+from leaderboard.costs import pareto_front
 from leaderboard.data import board_data
 from leaderboard.figures import Choice, draw
 from leaderboard.published import read_tables

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.method_costs import read_costs
 from leaderboard.build import published_leaderboard
-from leaderboard.costs.pareto import pareto_front
+from leaderboard.costs import pareto_front
 from leaderboard.data import board_data
 from leaderboard.published import read_tables
 

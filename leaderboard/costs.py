@@ -1,16 +1,24 @@
-"""The costs of a method, each with what it was measured on, and which of them compare."""
+"""What the rows of a leaderboard cost, as columns of the boards and against their scores.
+
+Parameters and FLOPs are counted from the configs, speed and memory come from the tables of
+``tools/bench.py pretrain``, and the time of the pre-training from the cards of the encoders that
+the records name. What is not known has no number.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
 from benchmark.text import visible
+from leaderboard.board import Board, Cell, Row
+from leaderboard.columns import METRICS, Column
+from leaderboard.statistics import Summary
 
 #: Metric → what it is, in the order of print; see `benchmark.method_costs.MethodCosts`.
 DEFINITIONS = {
@@ -34,6 +42,17 @@ MEASURED = ("device_hours", *BENCHED)
 HIGHER_IS_BETTER = ("images_per_s",)
 
 _PASSES = ("network", "step", "layer")
+
+#: The dataset id of columns of costs.
+COST = "cost"
+
+#: Costs beside the scores; the table of costs has all of them.
+_SHOWN = ("network_m", "step_gflops", "device_hours", "images_per_s")
+
+#: Costs that published tables state beside scores.
+_PUBLISHED = ("params_m", "gflops", "seconds_per_epoch", "pretraining_hours", "pretraining_images")
+#: The cost to start with, the first of these that a board has.
+_FIRST = ("device_hours", "step_gflops", "network_gflops", "network_m", *_PUBLISHED)
 
 
 class PretrainingTime(NamedTuple):
@@ -171,3 +190,122 @@ def comparable_costs(rows: Sequence[CostRow]) -> list[ComparableCosts]:
             others = tuple(method for method in of_rows if method not in values)
             found.append(ComparableCosts(metric, values, chosen, others))
     return found
+
+
+def with_cost_columns(board: Board, costs: Sequence[CostRow]) -> Board:
+    """The board with columns of the costs of its rows; published rows have none.
+
+    A column only holds numbers that compare; the notes say what they were measured on, and name the
+    rows that were measured on something else.
+    """
+    on_board = {row.method for row in board.rows if not row.context}
+    known = [row for row in costs if row.method in on_board]
+    shown = [one for one in comparable_costs(known) if one.metric in _SHOWN]
+    if not shown:
+        return board
+    columns = [Column(COST, c.metric, c.definition, c.higher_is_better) for c in shown]
+    rows = (
+        replace(row, cells=(*row.cells, *(_cell(one, row) for one in shown))) for row in board.rows
+    )
+    titles = {row.method: row.title for row in known}
+    return replace(
+        board,
+        columns=(*board.columns, *columns),
+        rows=tuple(rows),
+        pairs=(*board.pairs, *({} for _ in shown)),
+        notes=(*board.notes, *filter(None, (_condition(one, titles) for one in shown))),
+    )
+
+
+def _cell(costs: ComparableCosts, row: Row) -> Cell | None:
+    if row.context or row.method not in costs.values:
+        return None
+    summary = Summary(costs.values[row.method], None, 0)
+    return Cell(summary, values={}, interval=None, place=0, rank=None, tier=None)
+
+
+def _condition(costs: ComparableCosts, titles: Mapping[str, str]) -> str:
+    """What a measured cost was measured on, and whose is not shown; empty where it was counted."""
+    if not costs.condition:
+        return ""
+    names = ", ".join(titles[method] for method in costs.elsewhere)
+    more = f"; not shown, as measured on something else: {names}" if names else ""
+    quantity = METRICS[costs.metric]
+    return f"{quantity.label} ({quantity.unit}) was measured on {costs.condition}{more}."
+
+
+@dataclass(frozen=True, slots=True)
+class CostAxis:
+    """A cost that the rows of a board can be drawn against.
+
+    Attributes:
+        id: the metric, or the id of the column of the board that it is.
+        title, unit, digits, definition: as those of a column.
+        values: row id → value, of two or more rows that differ.
+    """
+
+    id: str
+    title: str
+    unit: str
+    digits: int
+    definition: str
+    higher_is_better: bool
+    values: dict[str, float] = field(hash=False)
+
+
+def cost_axes(board: Board, costs: Sequence[CostRow]) -> list[CostAxis]:
+    """The costs of the competing rows of a board, the one to start with first.
+
+    Those of its own columns (published tables, adapters of LoRA) and those of its methods. A cost
+    that is the same for all rows is omitted: it says nothing.
+    """
+    rows = [row for row in board.rows if not row.context]
+    axes = []
+    # Its own columns; those of `with_cost_columns` follow with all costs of the methods.
+    for index, column in enumerate(board.columns):
+        of_methods = column.dataset == COST and column.metric in DEFINITIONS
+        if of_methods or column.metric not in (*_PUBLISHED, *DEFINITIONS):
+            continue
+        values = {r.id: cell.summary.mean for r in rows if (cell := r.cells[index]) is not None}
+        title = column.label if column.dataset == COST else column.title
+        better = column.metric in HIGHER_IS_BETTER
+        about = (title, column.unit, column.digits, column.definition, better)
+        axes.append(CostAxis(column.id, *about, values))
+    on_board = {row.method for row in rows}
+    for one in comparable_costs([row for row in costs if row.method in on_board]):
+        quantity = METRICS[one.metric]
+        values = {row.id: one.values[row.method] for row in rows if row.method in one.values}
+        about = (quantity.label, quantity.unit, quantity.digits, one.definition)
+        axes.append(CostAxis(one.metric, *about, one.higher_is_better, values))
+    axes = [axis for axis in axes if len(set(axis.values.values())) > 1]
+
+    def order(axis: CostAxis) -> int:
+        metric = axis.id.rpartition("/")[2]
+        return _FIRST.index(metric) if metric in _FIRST else len(_FIRST)
+
+    return sorted(axes, key=order)
+
+
+def pareto_front(
+    points: Sequence[tuple[float, float]], cost_rises: bool = True, score_rises: bool = True
+) -> list[bool]:
+    """Whether each point is on the Pareto front.
+
+    A point is on it unless another one is at least as good in both values and better in one; equal
+    points are on it together.
+
+    Args:
+        points: (cost, score) of each row, finite.
+        cost_rises: whether a higher first value costs more; images per second cost less.
+        score_rises: whether a higher second value is better.
+    """
+    signed = [
+        (cost if cost_rises else -cost, -score if score_rises else score) for cost, score in points
+    ]
+    on_front, best = set(), None
+    # By ascending cost, of equal cost the best first: each has to beat all before it.
+    for point in sorted(set(signed)):
+        if best is None or point[1] < best:
+            on_front.add(point)
+            best = point[1]
+    return [point in on_front for point in signed]
