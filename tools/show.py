@@ -117,7 +117,7 @@ def main() -> None:
     if args.corruptions:
         if kind not in ("pack", "task"):
             raise InputError(f"{args.path[0]}: a {kind}; --corruptions draws a pack or a task")
-        from benchmark.visualization.corruption_sheets import draw_corruptions
+        from benchmark.visualization.contact_sheets import draw_corruptions
 
         print(draw_corruptions(args.path[0], args.out, args.count or 1))
         return

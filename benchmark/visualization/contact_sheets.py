@@ -1,9 +1,9 @@
-"""Contact sheets of packs, of pre-training views and of predictions."""
+"""Contact sheets of packs, of pre-training views, of predictions and of corrupted frames."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,23 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmark.data.corruptions import SEVERITIES
 from benchmark.data.packs import FramePack, open_packs
 from benchmark.data.packs.loader import PackDataset
 from benchmark.data.packs.reading import unpack_bits
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.overlays import box_outlines, overlay
+from benchmark.downstream.transfer.identity import read_corruptions
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_object
 from benchmark.method import Method, Progress
+from benchmark.method_cards import CONFIGS
 from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.config import from_plain
 from benchmark.training.hooks.reconstructions import spread, view_panels
 from benchmark.training.train import IDENTITY
 from benchmark.visualization.sheet_kinds import sheet_kind
-from benchmark.visualization.symbols import extraction_alpha, legend
 from benchmark.visualization.task_sheets import task_rows
 from benchmark.weights import load_strict
 
@@ -39,6 +41,12 @@ SheetRow = dict[str, np.ndarray]
 _MISSED = np.array([70, 130, 230], dtype=np.float32)
 _FALSE = np.array([240, 190, 60], dtype=np.float32)
 _MIN_SCORE = 0.5
+# The symbols of the papers in titles.
+_MEANINGS = {
+    "B": "vessels extracted from the frame: vesselness above its α-th percentile, connected",
+    "M": "probability of vessel by the segmentor",
+    "f(G)": "share of the guidance G (B, M or their mixture) in each patch, scaled to its maximum",
+}
 
 
 def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | None = None) -> str:
@@ -72,6 +80,40 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         rows = task_rows(TaskFolder.open(path), count)
     save_sheet(rows, Path(out), extraction_alpha(packs))
     return f"{out}: {len(rows)} frames of the {kind} {path}"
+
+
+def draw_corruptions(path: str | Path, out: str | Path, count: int = 1) -> str:
+    """Draw frames clean and corrupted, a row for each corruption.
+
+    Args:
+        path: folder of a pack or of a prepared task.
+        out: PNG file to write.
+        count: number of frames, evenly spaced.
+
+    Returns:
+        One line of summary.
+
+    Raises:
+        InputError: the folder is neither a pack nor a task.
+    """
+    path = Path(path)
+    if sheet_kind(path) == "pack":
+        rows = pack_rows(FramePack.open(path), count)
+    else:
+        rows = task_rows(TaskFolder.open(path), count)
+    # The first column of either is the frame that a model is shown.
+    frames = [next(iter(row.values())) for row in rows]
+    corruptions = read_corruptions(CONFIGS)
+    lines, names = [], []
+    for frame in frames:
+        for name in corruptions.levels:
+            line = {"clean": frame}
+            for severity in range(1, SEVERITIES + 1):
+                line[f"severity {severity}"] = corruptions.apply(frame, name, severity)
+            lines.append(line)
+            names.append(name.replace("_", " "))
+    save_sheet(lines, Path(out), names=names)
+    return f"{out}: {len(frames)} frames of {path}, corruptions: {len(corruptions.levels)}"
 
 
 def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
@@ -240,3 +282,33 @@ def save_sheet(
         # Without matplotlib's version in the metadata, equal images give equal files.
         figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
     plt.close(figure)
+
+
+def legend(titles: Iterable[str], alpha: float | None = None) -> str:
+    """The meanings of the symbols that titles end in, as ``"vessels B"``; a line each.
+
+    Args:
+        alpha: the percentile α of the extraction of B in 0…100; None where it is unknown.
+    """
+    last = [title.rpartition(" ")[2] for title in titles]
+    text = "\n".join(f"{name}: {text}" for name, text in _MEANINGS.items() if name in last)
+    known = "α-th percentile" if alpha is None else f"percentile α = {alpha:g}"
+    return text.replace("α-th percentile", known)
+
+
+def extraction_alpha(packs: Iterable[str | Path]) -> float | None:
+    """The α with which the vessels of all these packs were extracted, as their manifests say.
+
+    Returns:
+        None where a manifest does not say, or they differ.
+
+    Raises:
+        InputError: a manifest cannot be read.
+    """
+    found = set()
+    for pack in packs:
+        anatomy = read_object(Path(pack) / "manifest.json").get("anatomy")
+        parameters = anatomy.get("parameters") if isinstance(anatomy, dict) else None
+        found.add(parameters.get("alpha") if isinstance(parameters, dict) else None)
+    alpha = found.pop() if len(found) == 1 else None
+    return alpha if isinstance(alpha, (int, float)) else None

@@ -17,10 +17,9 @@ from benchmark.data.packs import PackCollection, open_packs
 from benchmark.data.packs.loader import PackDataset
 from benchmark.data.views.crop import Crop
 from benchmark.errors import InputError, did_you_mean
-from benchmark.visualization.contact_sheets import overlay, spread
+from benchmark.visualization.contact_sheets import extraction_alpha, legend, overlay, spread
 from benchmark.visualization.figure_files import save_figure
 from benchmark.visualization.masking_recipes import Batch, Recipe, complete, open_recipe
-from benchmark.visualization.symbols import extraction_alpha, legend
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmark.visualization.symbols import extraction_alpha, legend
+from benchmark.visualization.contact_sheets import extraction_alpha, legend
 
 
 def test_symbols_of_the_titles_are_explained():
