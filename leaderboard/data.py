@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from operator import attrgetter
 from typing import Any
 
 from benchmark.results import RunRecord, path_of
@@ -99,13 +97,8 @@ def board_data(
 
 
 def _fields(value: object, *names: str) -> dict[str, Any]:
-    """The attributes of these names, of which there are at least two."""
-    return dict(zip(names, _reader(names)(value)))
-
-
-@cache
-def _reader(names: tuple[str, ...]) -> attrgetter:
-    return attrgetter(*names)
+    """The attributes of these names."""
+    return {name: getattr(value, name) for name in names}
 
 
 def _run_id(record: RunRecord) -> str:

@@ -83,7 +83,7 @@ def axis_label(term: str) -> str:
     return _AXES.get(term, term.replace("_", " "))
 
 
-def _title(folder: Path) -> str:
+def run_title(folder: Path) -> str:
     """Title of the method, from the config in `run.json`, or the name of the folder."""
     description = folder / "run.json"
     try:
@@ -94,7 +94,7 @@ def _title(folder: Path) -> str:
 
 def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> str:
     """Plot a logged term of several runs over their epochs; returns one line of summary."""
-    curves = [(_title(Path(f)), *read_curve(Path(f), term)) for f in folders]
+    curves = [(run_title(Path(f)), *read_curve(Path(f), term)) for f in folders]
     # A dollar sign in a title or term must not start a formula.
     with plt.rc_context({"text.parse_math": False}), atomic_write(out) as stream:
         figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from benchmark.errors import InputError
-from benchmark.files import read_json
 from leaderboard.figures.labels import LineName, label_lines, name_room
 from leaderboard.figures.layout import (
     MARGIN,
@@ -153,14 +152,6 @@ def _format_x(axis: Axes, curve: dict[str, Any]) -> None:
         axis.set_xticks(xs, [printable(named.get(x, f"{x:g}")) for x in xs])
 
 
-def _run_title(run: Path) -> str:
-    """Title of the method; the name of the folder where the run does not give one."""
-    try:
-        return str(read_json(run / "run.json")["config"]["card"]["title"])
-    except (InputError, KeyError, TypeError):
-        return run.name
-
-
 def draw_training(runs: Sequence[Path], term: str, width: float) -> list[Figure]:
     """A logged term of pre-training runs over their epochs, one line per run.
 
@@ -172,13 +163,18 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> list[Figure]
         InputError: a folder has no log, or the log no such term; more runs than a page has room
             for.
     """
-    from benchmark.visualization.log_curves import axis_label, chance_levels, read_curve
+    from benchmark.visualization.log_curves import (
+        axis_label,
+        chance_levels,
+        read_curve,
+        run_title,
+    )
 
     if len(runs) > _LINES - 2:
         raise InputError(f"{len(runs)} runs: a figure has room for {_LINES - 2}")
     logs = [read_curve(run, term) for run in runs]
     chance = chance_levels(runs, term)
-    titles = [_run_title(run) for run in runs]
+    titles = [run_title(run) for run in runs]
     height = max(0.5 * width, NARROW * (len(runs) + len(chance))) + 2 * MARGIN + _BELOW
     figure = new_figure(width, height)
     label = axis_label(term).split("\n")

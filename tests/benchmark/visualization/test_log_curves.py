@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.errors import InputError
 from benchmark.files import write_json
-from benchmark.visualization.log_curves import _title, chance_levels, draw_curves, read_curve
+from benchmark.visualization.log_curves import chance_levels, draw_curves, read_curve, run_title
 
 
 def _run(folder: Path, lines: list[dict], title: str | None = None) -> Path:
@@ -47,7 +47,7 @@ def test_output_is_deterministic(tmp_path):
 def test_title_is_not_parsed_as_math(tmp_path):
     titles = ("$\\frac{$", "\x1b[2J\u202e$x$")
     folders = [_run(tmp_path / str(k), LINES, title) for k, title in enumerate(titles)]
-    assert _title(folders[1]) == r"\x1b[2J\u202e$x$"
+    assert run_title(folders[1]) == r"\x1b[2J\u202e$x$"
     draw_curves(folders, "loss", tmp_path / "x.png")
 
 
@@ -93,9 +93,9 @@ def test_a_probe_is_drawn_with_its_chance(tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", ["[]", "{", '{"config": []}', '{"config": {"card": 1}}'])
 def test_folder_name_replaces_a_missing_title(tmp_path, content):
     folder = _run(tmp_path / "run", LINES)
-    assert _title(folder) == "run"
+    assert run_title(folder) == "run"
     (folder / "run.json").write_text(content)
-    assert _title(folder) == "run"
+    assert run_title(folder) == "run"
 
 
 def test_bad_logs_are_one_line_errors(tmp_path):
