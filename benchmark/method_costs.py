@@ -8,10 +8,9 @@ Parameters and FLOPs are counted by `benchmark.speed.costs`, which needs torch, 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, list_folder
@@ -19,6 +18,7 @@ from benchmark.method_cards import ANALYSIS, CONFIGS, read_method_cards
 
 _COSTS = "costs.csv"
 _MEASURED = Path("docs", "benchmarks")
+_Row = TypeVar("_Row")
 
 
 class MeasuredSpeed(NamedTuple):
@@ -81,33 +81,28 @@ class MethodCosts(NamedTuple):
 _COUNTED = MethodCosts._fields[:-1]
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A CSV file whose rows are parsed by the caller; any other file is an `InputError`."""
+def _read_table(
+    path: Path, what: str, parse: Callable[[dict[str, str]], _Row]
+) -> Iterator[tuple[str, _Row]]:
+    """The method and what its row says, of every row of a CSV file of this kind.
 
-    path: Path
-    what: str
-
-    def rows(self) -> Iterator[dict[str, str]]:
-        with self.path.open(encoding="utf-8", newline="") as stream:
-            try:
-                yield from csv.DictReader(stream)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise self.refuse(error) from None
-
-    def refuse(self, error: Exception) -> InputError:
-        return InputError(f"{self.path}: not a table of {self.what} ({error!r})")
+    Raises:
+        InputError: it is another file.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                yield row["method"], parse(row)
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a table of {what} ({error!r})") from None
 
 
 def methods_with_costs(configs: Path = CONFIGS) -> list[str]:
     """Ids of all methods, then of all runs of ``configs/analysis`` (``analysis-NAME``)."""
-    analyses = list_folder(configs / "analysis", "[!_]*.py") if _has_analyses(configs) else []
+    folder = configs / "analysis"
+    analyses = list_folder(folder, "[!_]*.py") if folder.is_dir() else []
     methods = [card.method for card in read_method_cards(configs)]
     return methods + [ANALYSIS + path.stem for path in analyses]
-
-
-def _has_analyses(configs: Path) -> bool:
-    return (configs / "analysis").is_dir()
 
 
 def read_costs(configs: Path = CONFIGS) -> dict[str, MethodCosts]:
@@ -123,25 +118,18 @@ def read_costs(configs: Path = CONFIGS) -> dict[str, MethodCosts]:
         InputError: a file holds something else.
     """
     measured = read_measured_speeds(configs.parent / _MEASURED)
-    counted = _read_counts(configs / _COSTS)
+    path = configs / _COSTS
+    counted = dict(_read_table(path, "costs", _counted)) if path.is_file() else {}
     return {
         method: counted.get(method, MethodCosts())._replace(measured=measured.get(method, ()))
         for method in (*counted, *(method for method in measured if method not in counted))
     }
 
 
-def _read_counts(path: Path) -> dict[str, MethodCosts]:
-    table = _Table(path, "costs")
-    if not path.is_file():
-        return {}
-    try:
-        return {
-            row["method"]: MethodCosts(*(int(row[key]) if row[key] else None for key in _COUNTED))
-            # Tables of earlier versions lack the last column.
-            for row in ({_COUNTED[-1]: ""} | row for row in table.rows())
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise table.refuse(error) from None
+def _counted(row: dict[str, str]) -> MethodCosts:
+    # Tables of earlier versions lack the last column.
+    counts = {_COUNTED[-1]: ""} | row
+    return MethodCosts(*(int(counts[key]) if counts[key] else None for key in _COUNTED))
 
 
 def write_costs(costs: Mapping[str, MethodCosts], configs: Path = CONFIGS) -> Path:
@@ -163,12 +151,8 @@ def read_measured_speeds(folder: Path) -> dict[str, tuple[MeasuredSpeed, ...]]:
     """
     found: dict[str, list[MeasuredSpeed]] = {}
     for path in list_folder(folder, "pretrain-*.csv") if folder.is_dir() else []:
-        table = _Table(path, "speeds")
-        for row in table.rows():
-            try:
-                found.setdefault(row["method"], []).append(_measured(row))
-            except (KeyError, TypeError, ValueError) as error:
-                raise table.refuse(error) from None
+        for method, speed in _read_table(path, "speeds", _measured):
+            found.setdefault(method, []).append(speed)
     return {
         method: tuple(sorted(rows, key=lambda row: row.comparable))
         for method, rows in found.items()
