@@ -72,14 +72,15 @@ class Conditions:
         """The marks that warn a reader of the score."""
         return LEAKAGE_MARK * self.leaked + SKIPPED_MARK * bool(self.skipped_steps)
 
-    def comparable_with(self, other: Conditions) -> bool:
-        """Whether the settings agree that belong to neither method."""
-        return self.shared == other.shared or not setting_differences(self.config, other.config)
-
 
 def settings_agree(ours: Conditions | None, theirs: Conditions | None) -> bool:
-    """Whether cells may be tested against each other; published numbers always may."""
-    return ours is None or theirs is None or ours.comparable_with(theirs)
+    """Whether cells may be tested against each other: the settings agree that are no method's own.
+
+    Published numbers always may.
+    """
+    if ours is None or theirs is None or ours.shared == theirs.shared:
+        return True
+    return not setting_differences(ours.config, theirs.config)
 
 
 def settings_differ(cells: Iterable[Conditions | None]) -> bool:

@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from leaderboard.board import Board, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import dataset_title
-from leaderboard.comparable import difference_words, setting_differences, settings_differ
+from leaderboard.comparable import (
+    difference_words,
+    setting_differences,
+    settings_agree,
+    settings_differ,
+)
 from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons, overall
 from leaderboard.resampling import FEWEST_UNITS
 from leaderboard.statistics import ALPHA, p_text, rounded, rounds_to_zero
@@ -228,7 +233,7 @@ def _other_settings(board: Board, reference: Row) -> list[str]:
     for index, (column, usual) in enumerate(zip(board.columns, reference.cells)):
         for row in board.rows:
             ours, theirs = (cell and cell.conditions for cell in (row.cells[index], usual))
-            if ours and theirs and not ours.comparable_with(theirs):
+            if not settings_agree(ours, theirs):
                 words = difference_words(setting_differences(ours.config, theirs.config))
                 found[f"{row.title} on {column.dataset_title} ({words})"] = None
     if not found:
