@@ -11,7 +11,8 @@ from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, comparisons
-from leaderboard.evaluations.details import Detail
+from leaderboard.evaluations.details import Detail, Number
+from leaderboard.statistics import Summary
 from leaderboard.tables.costs import cost_lines
 
 _CONDITIONS = {
@@ -85,21 +86,24 @@ def _detail(board: Board, detail: Detail) -> Iterator[tuple[Row, dict[str, objec
     """The row and the number of every cell that has one."""
     for row in detail.rows:
         for number in (cell.number for cell in row.cells if cell.number):
-            low, high = number.interval or (None, None)
-            yield (
-                board.row(row.row),
-                {
-                    "dataset": number.dataset or None,
-                    "metric": number.metric,
-                    "definition": number.definition,
-                    "unit": number.unit,
-                    "seeds": number.summary.n or None,
-                    "mean": number.summary.mean,
-                    "std": number.summary.std,
-                    "mean_low": low,
-                    "mean_high": high,
-                },
-            )
+            yield board.row(row.row), _numbers(number, number.summary, number.interval)
+
+
+def _numbers(
+    of: Column | Number, summary: Summary, interval: tuple[float, float] | None
+) -> dict[str, object]:
+    low, high = interval or (None, None)
+    return {
+        "dataset": of.dataset or None,
+        "metric": of.metric,
+        "definition": of.definition,
+        "unit": of.unit,
+        "seeds": summary.n or None,
+        "mean": summary.mean,
+        "std": summary.std,
+        "mean_low": low,
+        "mean_high": high,
+    }
 
 
 def _scatter(leaderboard: Leaderboard) -> Iterator[dict[str, object]]:
@@ -121,24 +125,10 @@ def _scatter(leaderboard: Leaderboard) -> Iterator[dict[str, object]]:
 
 
 def _cell(column: Column, cell: Cell) -> dict[str, object]:
-    low, high = cell.interval or (None, None)
     conditions = cell.conditions
     known = {k: getattr(conditions, name) for k, name in _CONDITIONS.items()} if conditions else {}
-    return {
-        "dataset": column.dataset,
-        "metric": column.metric,
-        "definition": column.definition,
-        "unit": column.unit,
-        "seeds": cell.summary.n or None,
-        "mean": cell.summary.mean,
-        "std": cell.summary.std,
-        "mean_low": low,
-        "mean_high": high,
-        "place": cell.place or None,
-        "rank": cell.rank,
-        "tier": cell.tier,
-        **known,
-    }
+    ranks = {"place": cell.place or None, "rank": cell.rank, "tier": cell.tier}
+    return {**_numbers(column, cell.summary, cell.interval), **ranks, **known}
 
 
 def _average(board: Board, row: Row) -> dict[str, object]:
