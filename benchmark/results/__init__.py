@@ -20,8 +20,8 @@ from benchmark.results.dataset_ids import (
 )
 from benchmark.results.examples import Example, StoredExamples, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
-from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
-from benchmark.results.schema import EncoderIdentity, RunRecord
+from benchmark.results.provenance import collect_provenance, command_line
+from benchmark.results.schema import NOT_HASHED, EncoderIdentity, RunRecord, config_hash
 from benchmark.results.store import (
     path_of,
     read_record,

@@ -1,4 +1,4 @@
-"""Provenance of a result: settings, code, versions, command line."""
+"""Provenance of a result: code, versions, command line."""
 
 from __future__ import annotations
 
@@ -8,32 +8,12 @@ import platform
 import re
 import shlex
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from benchmark import files
-from benchmark.errors import InputError
-
-#: Configuration keys that affect where and how a run executes, not what it computes. Weights and
-#: data at such paths are identified in the record itself (``encoder``, ``split_hash``,
-#: ``corpus_hash``), so that moving them does not change the hash.
-NOT_HASHED = frozenset(
-    {
-        *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
-        *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
-        *("checkpoint_interval", "keep_checkpoints", "examples", "export_model"),
-        *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
-        *("micro_batch", "num_threads", "launcher", "local_rank", "resume", "device", "devices"),
-        *("resident", "timeout_minutes"),
-        *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
-        *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
-        *("default_hooks", "method_settings"),
-    }
-)
 
 _PACKAGES = (
     *("numpy", "scipy", "pandas", "torch", "torchvision", "timm"),
@@ -44,30 +24,6 @@ _PACKAGES = (
 
 # The folders of an absolute path, or of one that starts at a home.
 _FOLDER = re.compile(r"(?<![\w.:…/-])[/~][^\s,;='\"\])]*/(?=[^/\s])")
-
-
-def config_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> str:
-    """Hash of a configuration without the keys that do not affect the result.
-
-    The keys of `NOT_HASHED` and of `also_drop` are dropped at any depth. The seed counts: pass
-    ``also_drop=("seed",)`` to ask whether two runs differ in more than their seed.
-
-    Raises:
-        InputError: the configuration is not JSON-able.
-    """
-    dropped = NOT_HASHED | set(also_drop)
-
-    def kept(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: kept(item) for key, item in value.items() if key not in dropped}
-        if isinstance(value, list | tuple):
-            return [kept(item) for item in value]
-        return value
-
-    try:
-        return files.sha256_json(kept(config))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"config: not JSON-able ({error})") from None
 
 
 def collect_provenance() -> dict[str, Any]:

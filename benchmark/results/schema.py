@@ -1,17 +1,37 @@
-"""The schema of a record: every key is validated on reading and on writing."""
+"""The schema of a record, validated key by key on reading and on writing, and its config hash."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from benchmark import files
+from benchmark.errors import InputError
 from benchmark.schemas import Amount, Count, ResultKind, Schema, Text, text_type, version_type
 
 SCHEMA = 1
+
+#: Configuration keys that affect where and how a run executes, not what it computes. Weights and
+#: data at such paths are identified in the record itself (``encoder``, ``split_hash``,
+#: ``corpus_hash``), so that moving them does not change the hash.
+NOT_HASHED = frozenset(
+    {
+        *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
+        *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
+        *("checkpoint_interval", "keep_checkpoints", "examples", "export_model"),
+        *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
+        *("micro_batch", "num_threads", "launcher", "local_rank", "resume", "device", "devices"),
+        *("resident", "timeout_minutes"),
+        *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
+        *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
+        *("default_hooks", "method_settings"),
+    }
+)
 
 
 def _check_id(text: str) -> str:
@@ -181,3 +201,27 @@ class RunRecord(Schema):
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return metrics
+
+
+def config_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> str:
+    """Hash of a configuration without the keys that do not affect the result.
+
+    The keys of `NOT_HASHED` and of `also_drop` are dropped at any depth. The seed counts: pass
+    ``also_drop=("seed",)`` to ask whether two runs differ in more than their seed.
+
+    Raises:
+        InputError: the configuration is not JSON-able.
+    """
+    dropped = NOT_HASHED | set(also_drop)
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: kept(item) for key, item in value.items() if key not in dropped}
+        if isinstance(value, list | tuple):
+            return [kept(item) for item in value]
+        return value
+
+    try:
+        return files.sha256_json(kept(config))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"config: not JSON-able ({error})") from None

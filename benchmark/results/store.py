@@ -15,8 +15,7 @@ from benchmark import files
 from benchmark.errors import InputError, explain_os_error
 from benchmark.results.examples import SUFFIX as EXAMPLES
 from benchmark.results.examples import Example, pack_examples
-from benchmark.results.provenance import config_hash
-from benchmark.results.schema import RunRecord
+from benchmark.results.schema import RunRecord, config_hash
 from benchmark.schemas import read_validated, validate
 from benchmark.text import visible
 
