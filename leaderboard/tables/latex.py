@@ -10,8 +10,7 @@ from leaderboard.tables.grids import Entry, Grid, headline, sections
 from leaderboard.tables.latex_layout import LEADING, Column, heads, lay_out, pieces
 from leaderboard.tables.latex_macros import MACROS
 from leaderboard.tables.latex_text import escape, lines_within, number, text_width
-from leaderboard.tables.notes import board_notes, general_notes
-from leaderboard.tables.signs import legend
+from leaderboard.tables.notes import board_notes, general_notes, legend
 
 #: Points per millimetre.
 POINTS = 72.27 / 25.4

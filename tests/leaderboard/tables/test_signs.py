@@ -5,7 +5,7 @@ import pytest
 from leaderboard.build import published_leaderboard
 from leaderboard.published import read_tables
 from leaderboard.tables.grids import Entry, Grid, sections
-from leaderboard.tables.signs import legend
+from leaderboard.tables.notes import legend
 
 #: Start of a meaning → where its sign stands: in the cells, behind them or in the headers.
 SIGNS = {
