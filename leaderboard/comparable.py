@@ -201,21 +201,20 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
 
 
 def is_mixed(runs: Sequence[RunRecord]) -> bool:
-    """Whether these runs differ in more than the seed, so that ± is not its spread alone."""
+    """Whether these runs differ in more than the seed, so that ± is not its spread alone.
+
+    What does not change the result may differ.
+    """
     first, *others = runs
-    return not all(_differ_in_seed_only(first, other) for other in others)
-
-
-def _differ_in_seed_only(run: RunRecord, other: RunRecord) -> bool:
-    """Whether two runs differ only in the seed and in what does not change the result."""
-    if run.corpus_hash != other.corpus_hash:
-        return False
-    # Nearly always only this key differs, and comparing is much faster than hashing.
-    without_seed = [{k: v for k, v in r.config.items() if k != "seed"} for r in (run, other)]
-    if without_seed[0] == without_seed[1]:
+    if any(other.corpus_hash != first.corpus_hash for other in others):
         return True
-    hashes = [config_hash(r.config, also_drop=("seed", "seeds")) for r in (run, other)]
-    return hashes[0] == hashes[1]
+    ours, *theirs = ({k: v for k, v in run.config.items() if k != "seed"} for run in runs)
+
+    def hashed(config: Mapping[str, Any]) -> str:
+        return config_hash(config, also_drop=("seed", "seeds"))
+
+    # Nearly always they are equal without the seed, and comparing is much faster than hashing.
+    return any(config != ours and hashed(config) != hashed(ours) for config in theirs)
 
 
 def _groups(

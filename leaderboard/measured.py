@@ -196,7 +196,7 @@ def _condition_notes(measured: Measured, scores: Scores) -> Iterator[str]:
     """Which scores have known leakage or skipped steps."""
     leaked, skipped = [], []
     for method, cells in scores.items():
-        found = {c.dataset: score.conditions for c, score in _sorted(cells)}
+        found = {c.dataset: cells[c].conditions for c in sorted(cells, key=column_order)}
         for dataset, ours in found.items():
             if ours is None:
                 continue
@@ -215,11 +215,6 @@ def _condition_notes(measured: Measured, scores: Scores) -> Iterator[str]:
             f"{SKIPPED_MARK} Training steps skipped, as their loss was not finite: "
             f"{'; '.join(skipped)}."
         )
-
-
-def _sorted(cells: Mapping[Column, Score]) -> list[tuple[Column, Score]]:
-    """Columns and scores in the order of print."""
-    return sorted(cells.items(), key=lambda item: column_order(item[0]))
 
 
 def _label_boards(
