@@ -176,16 +176,16 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
             raise InputError(
                 f"protocols must not mix: {path_of(record).as_posix()} on a board of {protocol}"
             )
-    for runs in _groups(records, lambda r: (r.method, r.dataset, r.seed)).values():
+    for runs in grouped(records, lambda r: (r.method, r.dataset, r.seed)).values():
         if len(runs) > 1:
             raise InputError(f"{path_of(runs[0]).as_posix()}: the same run is given twice")
-    for method, runs in _groups(records, lambda r: r.method).items():
+    for method, runs in grouped(records, lambda r: r.method).items():
         _require_equal(
             runs,
             f"{method}: title, family and pre-training dataset",
             lambda r: (r.title, r.family, r.pretraining),
         )
-    for dataset, runs in _groups(records, lambda r: r.dataset).items():
+    for dataset, runs in grouped(records, lambda r: r.dataset).items():
         _require_equal(runs, f"{dataset}: tasks", lambda r: r.task)
         _require_equal(runs, f"{dataset}: split hashes", lambda r: r.split_hash)
         _require_equal(runs, f"{dataset}: numbers of scored images", lambda r: r.n_images)
@@ -217,9 +217,10 @@ def is_mixed(runs: Sequence[RunRecord]) -> bool:
     return any(config != ours and hashed(config) != hashed(ours) for config in theirs)
 
 
-def _groups(
+def grouped(
     records: Sequence[RunRecord], key: Callable[[RunRecord], Any]
 ) -> dict[Any, list[RunRecord]]:
+    """Key → the records that have it, in their order."""
     groups: dict[Any, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[key(record)].append(record)

@@ -18,6 +18,7 @@ from leaderboard.comparable import (
     SKIPPED_MARK,
     check_comparable,
     conditions_of,
+    grouped,
     is_mixed,
 )
 from leaderboard.published import PublishedTable, context_rows
@@ -89,11 +90,8 @@ def read_measured(
         raise InputError("a board needs at least one record")
     records = sorted(records, key=lambda record: (record.method, record.dataset, record.seed))
     check_comparable(records, protocol)
-    cells: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        cells.setdefault((record.method, record.dataset), []).append(record)
     found = Measured(protocol)
-    for (method, dataset), runs in cells.items():
+    for (method, dataset), runs in grouped(records, lambda r: (r.method, r.dataset)).items():
         last, kind = runs[-1], read_dataset_id(dataset).kind
         printed = map(visible, (last.title, last.family, last.pretraining))
         found.rows[method] = Row(method, method, *printed, (papers or {}).get(method))

@@ -10,7 +10,7 @@ from benchmark.results import RunRecord
 from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
-from leaderboard.comparable import WARNINGS
+from leaderboard.comparable import WARNINGS, grouped
 from leaderboard.comparisons import Comparison, comparisons, overall
 from leaderboard.costs import CostRow, cost_values
 from leaderboard.evaluations.details import Detail
@@ -361,12 +361,9 @@ def _costs(leaderboard: Leaderboard) -> Grid:
 
 def _provenance(records: Sequence[RunRecord]) -> Grid:
     """Where the measured rows come from, one line per method."""
-    runs_of: dict[str, list[RunRecord]] = {}
-    for record in records:
-        runs_of.setdefault(record.method, []).append(record)
     words = ("Method", "Id", "Code", "PyTorch", "Device", "Encoder")
     rows = []
-    for method, runs in runs_of.items():
+    for method, runs in grouped(records, lambda record: record.method).items():
         texts = (
             runs[0].title,
             method,
