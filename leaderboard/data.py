@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from benchmark.results import RunRecord, path_of
@@ -24,7 +25,7 @@ from leaderboard.comparisons import (
     overall,
     references,
 )
-from leaderboard.costs import CostAxis, cost_axes
+from leaderboard.costs import cost_axes
 from leaderboard.curves import curves
 from leaderboard.evaluations.scatter import Scatter
 from leaderboard.page import SCHEMA
@@ -87,7 +88,10 @@ def board_data(
         "methods": {m: _fields(card, *_LINKS) for m, card in shown_cards(leaderboard).items()},
         "data": {name: source._asdict() for name, source in data_sources(leaderboard).items()},
         "citation": citation(leaderboard).splitlines(),
-        "runs": {_run_id(record): _run(record) for record in leaderboard.records},
+        "runs": {
+            path_of(record).with_suffix("").as_posix(): _run(record)
+            for record in leaderboard.records
+        },
         "gallery": list(gallery),
         "pictures": pictures,
         "problems": list(leaderboard.problems),
@@ -99,10 +103,6 @@ def board_data(
 def _fields(value: object, *names: str) -> dict[str, Any]:
     """The attributes of these names."""
     return {name: getattr(value, name) for name in names}
-
-
-def _run_id(record: RunRecord) -> str:
-    return path_of(record).with_suffix("").as_posix()
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
@@ -124,6 +124,10 @@ def _visible(value: Any) -> Any:
 
 def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
     correction, rows = leaderboard.correction, references(board, is_large(board))
+    evaluation = {}
+    if board.is_evaluation:  # the group of their tab, and further tables
+        details = [_grid(detail_grid(detail)) for detail in board.details]
+        evaluation = {"group": "evaluations", "details": details}
     return {
         **_fields(board, "id", "title", "task", "protocol", "analysis", "origin"),
         "reference_row": board.reference,
@@ -133,18 +137,13 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "friedman": _friedman(board),
         "comparisons": _tests(board, comparisons, correction, rows),
         "overall": _tests(board, overall, correction, rows),
-        "cost_axes": [_cost_axis(axis) for axis in cost_axes(board, leaderboard.costs)],
+        "cost_axes": [asdict(axis) for axis in cost_axes(board, leaderboard.costs)],
         "ranked": list(board.ranked),
         "rank_title": rank_title(board),
         "notes": [*fixed_notes(board), *_limit_notes(board)],
         "reference_notes": _reference_notes(board, correction, rows),
-        **(_evaluation(board) if board.is_evaluation else {}),
+        **evaluation,
     }
-
-
-def _cost_axis(axis: CostAxis) -> dict[str, Any]:
-    names = ("id", "title", "unit", "digits", "definition", "higher_is_better", "values")
-    return _fields(axis, *names)
 
 
 def _reference_notes(board: Board, correction: str, rows: list[str]) -> dict[str, list[str]]:
@@ -162,11 +161,6 @@ def _limit_notes(board: Board) -> list[str]:
         f"With {competing} rows only the declared reference can be chosen here: tests against "
         "all of them would make the page too large. Declare another one with --reference."
     ]
-
-
-def _evaluation(board: Board) -> dict[str, Any]:
-    """What only boards of evaluations have: the group of their tab, and further tables."""
-    return {"group": "evaluations", "details": [_grid(detail_grid(d)) for d in board.details]}
 
 
 def _overview(leaderboard: Leaderboard) -> dict[str, Any]:
