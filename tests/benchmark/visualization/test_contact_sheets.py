@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from benchmark.training.train import train
 from benchmark.visualization import contact_sheets
 from benchmark.visualization.contact_sheets import (
     draw_sheet,
+    extraction_alpha,
+    legend,
     overlay,
     prediction_rows,
     pretraining_rows,
@@ -306,3 +309,31 @@ def test_checkpoint_of_another_run_is_skipped(run, tmp_path, capsys):
     assert "epoch_2.pth: of another run (seed 7 instead of 0)" in capsys.readouterr().err
     weights = method.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in own.model.items())
+
+
+def test_symbols_of_the_titles_are_explained():
+    lines = legend(["frame", "vessels B", "guidance f(G)", "Baseline"]).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["B", "f(G)"]
+    assert "α" in lines[0], "the threshold of B"
+    assert legend(["frame", "truth", "prediction"]) == ""
+    assert "vesselness above its percentile α = 92, connected" in legend(["vessels B"], 92.0)
+
+
+@pytest.mark.parametrize(
+    ("entries", "alpha"),
+    [
+        ([{"parameters": {"alpha": 92.0}}], 92.0),
+        ([{"parameters": {"alpha": 92.0}}, {"parameters": {"alpha": 92.0}}], 92.0),
+        ([{"parameters": {"alpha": 92.0}}, {"parameters": {"alpha": 80.0}}], None),
+        ([{"parameters": {"alpha": 92.0}}, None], None),
+        ([{"parameters": {"alpha": "high"}}], None),
+        ([{"parameters": "by hand"}], None),
+        ([], None),
+    ],
+)
+def test_alpha_is_that_of_all_packs(tmp_path, entries, alpha):
+    packs = [tmp_path / str(number) for number in range(len(entries))]
+    for pack, entry in zip(packs, entries):
+        pack.mkdir()
+        (pack / "manifest.json").write_text(json.dumps({"anatomy": entry}))
+    assert extraction_alpha(packs) == alpha
