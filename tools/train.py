@@ -54,14 +54,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run_folder(args: argparse.Namespace) -> Path:
-    return Path(args.work_dir or default_folder(find_config(args.config), _cli.work_folder(args)))
-
-
 def after_interrupt() -> str:
     """Advice after Ctrl-C, which saves nothing: a run resumes from its newest checkpoint."""
     args = arguments()
-    newest = next(iter(checkpoint_paths(_run_folder(args))), None)
+    folder = args.work_dir or default_folder(find_config(args.config), _cli.work_folder(args))
+    newest = next(iter(checkpoint_paths(Path(folder))), None)
     if args.print_config or args.check or args.dry_run or newest is None:
         return "run the same command again"
     if args.overwrite and newest.stat().st_mtime < _STARTED:  # of the run to be replaced
@@ -98,7 +95,7 @@ def main() -> None:
     from benchmark.training.distributed.setup import process_group
     from benchmark.training.train import check, dry_run, train
 
-    folder = _run_folder(args)
+    folder = Path(args.work_dir or default_folder(path, work))
     with process_group(config.get("timeout_minutes", 30)):
         if args.check:
             check(config, folder, args.resume, args.overwrite, args.check)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -49,6 +49,7 @@ Existing = Literal["refuse", "resume", "resume or replace", "replace"]
 """What to do with a run in the folder. ``"resume"`` refuses another one, ``"resume or replace"``
 replaces it."""
 
+_USE = "being trained"  # as what another process finds the folder
 _HISTORY = ("from_step", "processes", "parts")
 History = list[dict[str, int]]
 """How a run was executed: from which step on, by how many processes, in how many parts each."""
@@ -109,16 +110,13 @@ class Run:
         if get_rank() == 0:
             print(text, flush=True)
 
-    def _in_use(self) -> AbstractContextManager[None]:
-        return hold_folder(self.folder, "being trained")
-
     def check(self, existing: Existing) -> None:
         """Find what would keep the run from starting here; nothing is changed.
 
         Raises:
             InputError: see `opened`.
         """
-        with self._in_use() if self.folder.exists() else nullcontext():
+        with hold_folder(self.folder, _USE) if self.folder.exists() else nullcontext():
             self._earlier(existing)
 
     @contextmanager
@@ -134,7 +132,7 @@ class Run:
         """
         watchdog.note(0, "looking at the run folder")
         with ExitStack() as stack:
-            broadcast_from_main(lambda: stack.enter_context(self._in_use()))
+            broadcast_from_main(lambda: stack.enter_context(hold_folder(self.folder, _USE)))
             own: Checkpoint | None = None
 
             def begin() -> tuple[bool, str | None, History, str, list[str]]:

@@ -77,7 +77,8 @@ def train(
         watchdog.note(-1, "opening data and building the method")
         parts = first_reason(lambda: assemble(config))
         # Each process has read its config, packs and weights itself.
-        require_same(parts.description, _rank_differences, "would train another run")
+        mine = {**parts.identity, "config": to_plain(config)}
+        require_same(mine, _rank_differences, "would train another run")
         run = make_run(parts, folder, title, stop, live)
         with run.opened(existing(resume, overwrite)):
             if run.finished:
@@ -160,11 +161,6 @@ class TrainingParts:
     optimizer: OptimWrapper
     identity: dict[str, Any]
 
-    @property
-    def description(self) -> dict[str, Any]:
-        """The identity, and the config in plain values."""
-        return {**self.identity, "config": to_plain(self.config)}
-
 
 def assemble(
     config: Config, rank: int | None = None, world_size: int | None = None
@@ -175,13 +171,22 @@ def assemble(
         InputError: packs, weights or settings are missing or do not fit together.
     """
     start = config.get("load_from") and weights_file(Path(config.load_from))
-    packs = _open_packs(config)
+    packs = None
+    if config.epochs:  # initial weights need no pack
+        opened = open_packs(config.packs)
+        packs = training_frames(opened, config.get("frames"), config.get("held_out"))
     identity = _identity(config, packs, start)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     rank = get_rank() if rank is None else rank
     world_size = get_world_size() if world_size is None else world_size
-    loader = None if packs is None else _loader(config, packs, rank, world_size)
+    loader = None
+    if packs is not None:
+        anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
+        device = choose_device()
+        frames = open_dataset(packs, anatomy, config.get("resident", False), device)
+        place = (rank, world_size, config.num_workers, device)
+        loader = pack_loader(frames, config.batch_size, config.seed, *place)
     seed_torch(config.seed, "weights")
     method = build(config.method)
     if packs is not None:
@@ -208,29 +213,6 @@ def assemble(
     )
     optimizer.optimizer.register_step_pre_hook(lambda *_: method.before_step(method.progress))
     return TrainingParts(config, packs, method, loader, optimizer, identity)
-
-
-def _open_packs(config: Config) -> PackCollection | PackSubset | None:
-    """The frames that are trained on; None without epochs, so that initial weights need no pack."""
-    if not config.epochs:
-        return None
-    return training_frames(open_packs(config.packs), config.get("frames"), config.get("held_out"))
-
-
-def _loader(
-    config: Config, packs: PackCollection | PackSubset, rank: int, world_size: int
-) -> DataLoader:
-    anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
-    device = choose_device()
-    return pack_loader(
-        open_dataset(packs, anatomy, config.get("resident", False), device),
-        config.batch_size,
-        config.seed,
-        rank,
-        world_size,
-        config.num_workers,
-        device,
-    )
 
 
 def _identity(
@@ -281,19 +263,17 @@ def _rank_differences(main: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return differences(main, other, IDENTITY) or config_differences(*settings)
 
 
-def corpus_title(packs: PackCollection | PackSubset) -> str:
-    """What an encoder was actually trained on, as the board prints it."""
-    sources = " + ".join(sorted(packs.index["source"].unique()))
-    return f"{sources}, {len(packs):,} frames"
-
-
 def _export(parts: TrainingParts, run: Run, runner: Runner | None) -> None:
     """Write what a run has trained; without a runner, initial weights, which have seen no frame."""
     config, identity, log = parts.config, parts.identity, runner and runner.log
+    corpus = "—"
+    if log:  # what the encoder was actually trained on, as the board prints it
+        sources = " + ".join(sorted(parts.packs.index["source"].unique()))
+        corpus = f"{sources}, {len(parts.packs):,} frames"
     origin = {
         "run": run.folder.name,
         **{key: config.card[key] for key in ("title", "family", "paper") if key in config.card},
-        "pretraining": corpus_title(parts.packs) if log else "—",
+        "pretraining": corpus,
         "epochs": config.epochs,
         "seed": config.seed,
         "frames": len(parts.packs) if log else 0,

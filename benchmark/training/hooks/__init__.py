@@ -46,7 +46,16 @@ def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
             depends; or a hook does not take its arguments.
     """
     changes = config.get("default_hooks") or {}
-    defaults = _settings(config, steps_per_epoch) if steps_per_epoch else {"stop": {}}
+    # What the default hooks get from the config, unless `default_hooks` says otherwise.
+    defaults: dict[str, dict[str, Any]] = {"stop": {}}
+    if steps_per_epoch:
+        schedule = build_schedule(config.schedule, config.epochs, steps_per_epoch)
+        defaults = {name: {} for name in DEFAULT_HOOKS} | {
+            "step": {"schedule": schedule},
+            "logger": {"interval": config.log_interval},
+            "checkpoint": {"interval": config.checkpoint_interval},
+            "collapse": {"interval": config.log_interval},
+        }
     hooks = []
     for name in [*defaults, *(name for name in changes if name not in DEFAULT_HOOKS)]:
         kind, change = DEFAULT_HOOKS.get(name), changes.get(name, {})
@@ -69,21 +78,6 @@ def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
         schedule = build_schedule(config.decay_schedule, config.epochs, steps_per_epoch)
         hooks.append(WeightDecayHook(schedule))
     return [*hooks, *map(_build_hook, config.get("custom_hooks") or ())]
-
-
-def _settings(config: Config, steps_per_epoch: int) -> dict[str, dict[str, Any]]:
-    """What the hooks of a training get from its config, unless `default_hooks` says otherwise."""
-    schedule = build_schedule(config.schedule, config.epochs, steps_per_epoch)
-    return {
-        "step": {"schedule": schedule},
-        "nonfinite": {},
-        "logger": {"interval": config.log_interval},
-        "checkpoint": {"interval": config.checkpoint_interval},
-        "stop": {},
-        "collapse": {"interval": config.log_interval},
-        "reconstructions": {},
-        "probe": {},
-    }
 
 
 def _build_hook(spec: Hook | dict[str, Any], **settings: Any) -> Hook:
