@@ -24,9 +24,9 @@ from benchmark.commands import PROGRAM, Parser, as_called  # noqa: E402
 from benchmark.completion import ASKED, complete  # noqa: E402
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.errors import InputError, explain_os_error  # noqa: E402
+from benchmark.training.config_keys import SCALES  # noqa: E402
 from benchmark.training.distributed.launch import is_main_process  # noqa: E402
 from benchmark.training.distributed.signals import RunEnded  # noqa: E402
-from benchmark.training.scales import SCALES  # noqa: E402
 from benchmark.type_hints import fits, meaning  # noqa: E402
 
 # Removed, since tools that this one starts have names of their own.

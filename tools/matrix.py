@@ -19,7 +19,7 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.training.scales import SCALES
+from benchmark.training.config_keys import SCALES
 from benchmark.type_hints import Count, Natural, Seed
 
 

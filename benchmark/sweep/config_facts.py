@@ -34,7 +34,7 @@ from benchmark.sweep.cells import fine_tuning_of, literal, options_for
 from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
-from benchmark.training.weight_files import weight_files
+from benchmark.training.preview import weight_files
 
 _CONVOLUTIONAL = (ARCHITECTURES["resnet"], ARCHITECTURES["unet"])
 

@@ -15,8 +15,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from benchmark.errors import InputError, did_you_mean, one_of
 from benchmark.results import parse_dataset_id
 from benchmark.schemas import LISTS_AS_TUPLES, Schema, Text, validate
-from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
-from benchmark.training.scales import SCALES
+from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, SCALES, read_option
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:

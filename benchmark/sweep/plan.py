@@ -33,7 +33,7 @@ from benchmark.sweep.inputs import (
 )
 from benchmark.sweep.jobs import MANIFEST, CellJob, Job, PretrainingJob, task_of
 from benchmark.sweep.matrix import Matrix, check_folders
-from benchmark.training.weight_files import missing_weights
+from benchmark.training.preview import missing_weights
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from benchmark.errors import InputError, did_you_mean
 from benchmark.registry import find
 from benchmark.training.config_keys import (
     PRETRAIN_KEYS,
+    SCALES,
     ConfigKeys,
     fitting,
     read_option,
     require_fitting,
 )
-from benchmark.training.scales import SCALES
 from benchmark.type_hints import hints_of
 
 # Their classes take other values than their hints say, and arguments they do not name.

@@ -1,4 +1,4 @@
-"""Every key a config may have at its top level: what it is for, and which values it takes.
+"""Every key a config may have at its top level, which values it takes, and the sizes of scales.
 
 The settings of the parts of a config are the arguments of their classes, whose hints say the same.
 """
@@ -6,10 +6,12 @@ The settings of the parts of a config are the arguments of their classes, whose 
 from __future__ import annotations
 
 import ast
+import runpy
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from benchmark.errors import InputError, did_you_mean
+from benchmark.method_cards import CONFIGS
 from benchmark.type_hints import (
     Count,
     Items,
@@ -218,3 +220,24 @@ def require_fitting(name: str, value: Any, hint: Any) -> None:
         text = repr(value)
         text = text if len(text) <= 60 else f"{text[:59]}…"
         raise InputError(f"{name}={text} must be {meaning(hint)}")
+
+
+Sizes = dict[str, Any]
+
+
+def _with_sizes_of(scale: Sizes, other: Sizes) -> Sizes:
+    """A scale on top of the one that it is derived from."""
+    parts = {**other["parts"]}
+    for name, arguments in scale["parts"].items():
+        parts[name] = {**parts.get(name, {}), **arguments}
+    kinds = {kind: {**other[kind], **scale[kind]} for kind in ("pretrain", "finetune")}
+    return {**scale, **kinds, "parts": parts}
+
+
+# Executed without importing a library, so that every tool can name the scales.
+_TABLE: dict[str, Sizes] = runpy.run_path(str(CONFIGS / "_base_" / "scales.py"))["scales"]
+SCALES = {
+    name: _with_sizes_of(scale, _TABLE[scale["of"]]) if "of" in scale else scale
+    for name, scale in _TABLE.items()
+}
+"""Scale → ``pretrain``, ``finetune`` and ``parts`` → what is swapped in; ``of``, another scale."""

@@ -36,9 +36,9 @@ from benchmark.training.distributed import watchdog
 from benchmark.training.distributed.agreement import first_reason, require_same
 from benchmark.training.distributed.signals import StopSignals
 from benchmark.training.optim import build_optimizer, peak_learning_rate
+from benchmark.training.preview import weight_files
 from benchmark.training.run import Existing, Run, differences
 from benchmark.training.runner import Runner
-from benchmark.training.weight_files import weight_files
 
 IDENTITY = ("seed", "config_hash", "corpus_hash", "weights")
 """What identifies a pre-training run, see `Run`."""

@@ -20,7 +20,7 @@ from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job, failure_path, lock_path
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
 from benchmark.sweep.report import print_plan, print_status
-from benchmark.training.weight_files import missing_weights
+from benchmark.training.preview import missing_weights
 
 if TYPE_CHECKING:
     from conftest import Sweep

@@ -11,8 +11,12 @@ import pytest
 from benchmark.encoders.releases import RELEASES
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
-from benchmark.training.preview import read_values, require_inputs
-from benchmark.training.weight_files import missing_weights, weight_files
+from benchmark.training.preview import (
+    missing_weights,
+    read_values,
+    require_inputs,
+    weight_files,
+)
 
 PAGE = CONFIGS.parent / "docs" / "ablations.md"
 FILES = sorted(
