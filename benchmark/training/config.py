@@ -113,14 +113,11 @@ def _resolve_names(node: Any) -> None:
     A name that is not registered stays: a library looks it up itself.
     """
     for where, part in _parts(node):
+        # Names below such keys are those of OpenMMLab, as in ``norm_cfg``.
         keys = where.split(".")
-        if isinstance(part["type"], str) and not any(map(_is_looked_up_by_libraries, keys)):
+        theirs = any(key.endswith("_cfg") or key in ("nms", "visualizer") for key in keys)
+        if isinstance(part["type"], str) and not theirs:
             part["type"] = find(part["type"]) or part["type"]
-
-
-def _is_looked_up_by_libraries(key: str) -> bool:
-    """Whether names below a key are those of OpenMMLab, as ``norm_cfg``."""
-    return key.endswith("_cfg") or key in ("nms", "visualizer")
 
 
 def _has(node: Any, key: str) -> bool:
@@ -254,20 +251,11 @@ def _assign(
     if isinstance(node, tuple):
         raise InputError(f"{origin}: set all of {'.'.join(done)}, a tuple")
     if text is not None:
-        hint = hints_of(kind).get(last, Any) if _is_ours(kind) else Any
-        value = _fitting(value, text, top.get(last, hint), old, origin)
+        if isinstance(old, type) and isinstance(value, str):
+            raise InputError(f"{origin}: only a config file can name another class")
+        hint = top.get(last, hints_of(kind).get(last, Any) if _is_ours(kind) else Any)
+        value = fitting(value, text, _like(old) if hint is Any else hint, origin)
     node[int(last) if isinstance(node, list) else last] = value
-
-
-def _fitting(value: Any, text: str, hint: Any, old: Any, origin: str) -> Any:
-    """The value of an option, or its text where one is wanted.
-
-    Raises:
-        InputError: neither fits.
-    """
-    if isinstance(old, type) and isinstance(value, str):
-        raise InputError(f"{origin}: only a config file can name another class")
-    return fitting(value, text, _like(old) if hint is Any else hint, origin)
 
 
 def _like(old: Any) -> Any:
