@@ -20,8 +20,7 @@ from benchmark.speed.timing import command_line, write_rows
 from benchmark.training.hooks import ProbeHook
 from benchmark.training.hooks.evaluating import evaluating
 from benchmark.training.hooks.probe import exported_encoder
-from benchmark.training.probing.frames import ProbeFrames, choose_frames, read_frames
-from benchmark.training.probing.probe import probe
+from benchmark.training.probing import ProbeFrames, choose_frames, probe, read_frames
 
 Result = TypeVar("Result")
 

@@ -14,8 +14,7 @@ from benchmark.method_cards import CONFIGS
 from benchmark.training.config import fill_paths, load_config
 from benchmark.training.hooks.evaluating import evaluating
 from benchmark.training.hooks.probe import exported_encoder
-from benchmark.training.probing.frames import choose_frames, read_frames
-from benchmark.training.probing.probe import probe
+from benchmark.training.probing import choose_frames, probe, read_frames
 from benchmark.training.train import assemble
 
 # Also of mmpretrain: a ResNet, and backbones that are built for the export.

@@ -18,8 +18,7 @@ from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 from benchmark.training.distributed import watchdog
 from benchmark.training.hooks.evaluating import evaluating
-from benchmark.training.probing.frames import ProbeFrames, choose_frames, read_frames
-from benchmark.training.probing.probe import probe
+from benchmark.training.probing import ProbeFrames, choose_frames, probe, read_frames
 from benchmark.type_hints import Count, Natural, Positive
 
 LEGEND = (

@@ -17,8 +17,7 @@ from mmengine.config import Config
 from benchmark.encoders.encoder import load_encoder
 from benchmark.training.hooks import ProbeHook
 from benchmark.training.hooks.evaluating import evaluating
-from benchmark.training.probing.frames import choose_frames, read_frames
-from benchmark.training.probing.probe import probe
+from benchmark.training.probing import choose_frames, probe, read_frames
 from benchmark.training.train import assemble, train
 
 OPTIONS = ("epochs=5", "checkpoint_interval=1", "log_interval=2", "num_threads=1")

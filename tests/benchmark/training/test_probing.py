@@ -16,8 +16,13 @@ from benchmark.data.packs import PackCollection, PackSubset, open_packs
 from benchmark.data.packs.reading import unpack_bits
 from benchmark.errors import InputError
 from benchmark.nn.vit import VisionTransformer
-from benchmark.training.probing.frames import ProbeFrames, choose_frames, read_frames
-from benchmark.training.probing.probe import patch_features, probe
+from benchmark.training.probing import (
+    ProbeFrames,
+    choose_frames,
+    patch_features,
+    probe,
+    read_frames,
+)
 
 
 @pytest.fixture(scope="module")
