@@ -64,8 +64,8 @@ def main() -> None:
 
     with quiet_libraries():
         from benchmark.downstream.cell import BenchmarkCell
+        from benchmark.downstream.frozen.compose import compose_representation
         from benchmark.downstream.representation.analysis import analyse_cell, points_of
-        from benchmark.downstream.representation.compose import compose_representation
     from benchmark.results import DatasetId
     from benchmark.training.checkpoints.run_files import cell_folder
 

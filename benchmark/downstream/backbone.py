@@ -67,3 +67,9 @@ def check_channels(card: EncoderCard, folder: str | Path | EncoderCard) -> None:
             f"{folder}: takes in_channels={channels}, but fine-tuning uses 3; choose another "
             "encoder"
         )
+
+
+def normalised_as(preprocessor: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """The config of a data preprocessor that normalises as in the encoder's pre-training."""
+    statistics = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
+    return {**preprocessor, **statistics}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,7 +18,6 @@ from mmengine.dist import get_world_size
 from benchmark.data.checks.leakage import find_leakage_report
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device_name, uses_gpu
-from benchmark.downstream.task import TaskMetric
 from benchmark.encoders.card import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.method_cards import MethodCard
@@ -194,23 +193,27 @@ def values_of_cell(
 
 
 def metric_entries(
-    metric: TaskMetric, values: dict[str, float], headlines: Collection[str]
+    definitions: Mapping[str, str],
+    values: Mapping[str, float],
+    headlines: Collection[str],
+    lower_is_better: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """The metrics of a record, see `benchmark.results.schema.Metric`.
 
     Args:
-        metric: what computed them.
+        definitions: definition ids by name.
         values: by name.
         headlines: names of the columns of the board.
+        lower_is_better: names of those for which lower is better.
     """
     return {
         name: {
             "value": values[name],
             "definition": definition,
-            "higher_is_better": name not in metric.lower_is_better,
+            "higher_is_better": name not in lower_is_better,
             "headline": name in headlines,
         }
-        for name, definition in metric.definitions().items()
+        for name, definition in definitions.items()
         if isfinite(values[name])  # a class without ground truth has no score
     }
 

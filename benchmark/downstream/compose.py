@@ -7,7 +7,6 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.lora import set_adaptation
 from benchmark.downstream.preview import find_dataset, no_adaptation
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
@@ -20,7 +19,7 @@ from benchmark.method_cards import (
 )
 from benchmark.openmmlab.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
-from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
+from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, LORA_KEYS, METHOD_KEYS
 from benchmark.training.preview import read_values
 
 # What a method's own recipe may set; data, epochs and scoring stay those of the dataset.
@@ -101,7 +100,10 @@ def compose(
     if lora:
         if "encoder" not in parts:
             raise no_adaptation(method)
-        set_adaptation(config, configs, scale)
+        with quiet_libraries():
+            adaptation = load_config(configs / "_base_" / "lora.py", scale, known=LORA_KEYS)
+        for key, value in adaptation.items():
+            config[key] = value
     for option in options:
         set_option(config, option, FINETUNE_KEYS)
     own = {*parts.get("training", {}), *(key for key in _OWN_PARTS if key in parts)}

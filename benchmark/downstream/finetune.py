@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from torch import nn
@@ -25,7 +24,7 @@ from benchmark.downstream.cell import (
 )
 from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.fine_tuned.description import NAME
-from benchmark.downstream.fine_tuned.saving import write_model
+from benchmark.downstream.fine_tuned.model import write_model
 from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task, scoring_loader
 from benchmark.encoders.card import EncoderCard
@@ -207,12 +206,6 @@ def make_runner(parts: FineTuningParts, run: Run) -> Runner:
     )
 
 
-def _keyed(config: Config) -> tuple[str, ...]:
-    """What the seed of a run determines."""
-    keyed = ("weights", "order", "augmentation")
-    return keyed if config.get("label_count") is None else (*keyed, "labels")
-
-
 def _record(
     cell: BenchmarkCell,
     parts: FineTuningParts,
@@ -221,16 +214,20 @@ def _record(
     metrics: dict[str, float],
     leakage: dict[str, Any] | None,
 ) -> RunRecord:
-    log = runner.log if cell.config.epochs else None
+    config = cell.config
+    log = runner.log if config.epochs else None
+    drawn = () if config.get("label_count") is None else ("labels",)
     values = dict(
         values_of_cell(cell, run.description["config"], parts.folder, parts.encoder),
-        metrics=metric_entries(parts.metric, metrics, cell.config.metrics),
+        metrics=metric_entries(
+            parts.metric.definitions(), metrics, config.metrics, parts.metric.lower_is_better
+        ),
         n_images=len(parts.metric.scores),
-        seeds=dict.fromkeys(_keyed(cell.config), cell.seed),
+        seeds=dict.fromkeys(("weights", "order", "augmentation", *drawn), cell.seed),
         wall_time_s=run.seconds,
         started=run.started,
         finished=utc(time.time()),
-        precision=precision(cell.config.precision) if cell.config.epochs else None,
+        precision=precision(config.precision) if config.epochs else None,
         skipped_steps=log.skipped.total if log else None,
         images_per_s=(log.images_per_s or None) if log else None,
         leakage=leakage,

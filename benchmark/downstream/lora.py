@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from mmengine.config import Config
 from torch import nn
 
 from benchmark.nn.low_rank import add_low_rank
-from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.registry import MODELS
-from benchmark.training.config import load_config
-from benchmark.training.config_keys import LORA_KEYS
 from benchmark.type_hints import Count, Positive
 
 
@@ -55,17 +49,3 @@ class LowRankAdaptation:
         for parameter in model.backbone.parameters():
             parameter.requires_grad_(id(parameter) in added)
         add_low_rank(model.backbone, self.targets, self.rank, self.alpha, seed)
-
-
-def set_adaptation(config: Config, configs: Path, scale: str) -> None:
-    """Put the settings of ``_base_/lora.py`` into the config of a fine-tuning.
-
-    Args:
-        config: config of a dataset, with a method's encoder inserted.
-        configs: folder of all configs.
-        scale: see `configs/_base_/scales.py`.
-    """
-    with quiet_libraries():
-        settings: Any = load_config(configs / "_base_" / "lora.py", scale, known=LORA_KEYS)
-    for key, value in settings.items():
-        config[key] = value

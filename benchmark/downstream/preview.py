@@ -33,7 +33,8 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     usual = configs / "downstream"
     folder = usual / (protocol or "")
     if not folder.is_dir():
-        known = ", ".join(p.name for p in list_folder(usual) if _has_configs(p))
+        folders = filter(Path.is_dir, list_folder(usual))
+        known = ", ".join(p.name for p in folders if list_folder(p, "[!_]*.py"))
         raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
     path = folder / f"{dataset}.py"
     own = own_datasets(configs)
@@ -81,10 +82,6 @@ def _tool_of(meant: DatasetId) -> str:
         return f"tools/test.py MODEL --corruptions {model}"
     split = "" if meant.split == "test" else f" --split {meant.split}"
     return f"tools/test.py MODEL --dataset {meant.tested}{split} {model}"
-
-
-def _has_configs(folder: Path) -> bool:
-    return folder.is_dir() and bool(list_folder(folder, "[!_]*.py"))
 
 
 def find_method(name: str, configs: Path, work: Path) -> str | Path:

@@ -16,9 +16,8 @@ from typing import Any
 
 from benchmark.data.corruptions import SEVERITIES
 from benchmark.downstream.compose import compose
-from benchmark.downstream.frozen.compose import compose_frozen
+from benchmark.downstream.frozen.compose import compose_frozen, compose_representation
 from benchmark.downstream.frozen.preview import KINDS, settings_of
-from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.transfer.identity import (
     corruptions_content,
     prepared_folder,

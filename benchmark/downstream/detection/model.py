@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.backbone import EncoderMaps
+from benchmark.downstream.backbone import EncoderMaps, normalised_as
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.downstream.task import TaskClasses, reset_parameters
@@ -172,8 +172,7 @@ def _choose_backbone(given: dict[str, Any], size: int) -> dict[str, Any]:
 
 def _fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> None:
     """Fill in what follows from the encoder."""
-    grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
-    spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
+    spec["data_preprocessor"] = normalised_as(spec["data_preprocessor"], card)
     sizes = spec["rpn_head"]["anchor_generator"]["base_sizes"]
     spec["neck"], strides = _fit_neck(spec["neck"], card, levels=len(sizes))
     if len(sizes) != len(strides):

@@ -1,4 +1,4 @@
-"""Loading a fine-tuned model and applying it to frames."""
+"""Writing a fine-tuned model at the end of its run, loading it, and applying it to frames."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from benchmark.downstream.fine_tuned.classes import read_parts
 from benchmark.downstream.fine_tuned.description import (
     NAME,
     ModelDescription,
+    Preprocessing,
     model_folder,
+    provenance_of,
     read_model_description,
 )
-from benchmark.downstream.fine_tuned.saving import preprocessing_of
 from benchmark.downstream.task import (
     Prediction,
     Task,
@@ -34,10 +35,66 @@ from benchmark.downstream.task import (
     scoring_batch_size,
 )
 from benchmark.encoders.card import EncoderCard
+from benchmark.encoders.encoder import write_tensors
 from benchmark.errors import InputError
+from benchmark.files import write_json
 from benchmark.openmmlab.quiet import quiet_libraries
+from benchmark.results import RunRecord
 from benchmark.schemas import validate
 from benchmark.weights import load_strict, read_tensors
+
+
+def write_model(
+    folder: Path, network: nn.Module, classes: Sequence[str], record: RunRecord
+) -> ModelDescription:
+    """Write ``model.safetensors`` and then ``model.json``, each atomically.
+
+    Args:
+        folder: folder of the run.
+        network: with the weights that were scored.
+        classes: classes of the prepared task, by label.
+        record: record of the run, with the config of the network.
+    """
+    description = folder / f"{NAME}.json"
+    description.unlink(missing_ok=True)  # an interruption leaves no description of other weights
+    card = getattr(getattr(network, "backbone", None), "card", None)
+    values = dict(
+        task=record.task,
+        classes=list(classes),
+        config=record.config,
+        encoder=card.model_dump() if isinstance(card, EncoderCard) else None,
+        preprocessing=preprocessing_of(network, record.config["test_pipeline"]).model_dump(),
+        scores={name: metric.model_dump() for name, metric in record.metrics.items()},
+        provenance=provenance_of(record).model_dump(),
+        weights_sha256=write_tensors(folder / f"{NAME}.safetensors", network),
+    )
+    found = validate(ModelDescription, values, description)
+    write_json(description, found.model_dump())
+    return found
+
+
+def preprocessing_of(network: nn.Module, pipeline: Sequence[dict[str, Any]]) -> Preprocessing:
+    """What happens to a frame before it reaches the layers of a network.
+
+    Args:
+        network: its data preprocessor normalises.
+        pipeline: the steps before, plain or with classes.
+    """
+    resize = next((step for step in pipeline if "scale" in step), {})
+    scale = resize.get("scale")
+    size = [scale, scale] if isinstance(scale, int) else scale
+    shown = {}
+    for name in ("mean", "std"):
+        values = getattr(network.data_preprocessor, name, None)
+        # Stored in single precision; the configs give six digits.
+        shown[name] = (
+            None if values is None else [float(f"{v:.6g}") for v in values.flatten().tolist()]
+        )
+    return Preprocessing(
+        size=None if size is None else list(size),
+        keep_ratio=bool(resize.get("keep_ratio", False)),
+        **shown,
+    )
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +65,16 @@ def _evaluate_linear(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluati
     predictions = cell.folder / "predictions"
     of_pixels = (PixelRanking, Calibration)
     metric = SegmentationMetric(folder, predictions, config.score_at, of_pixels=of_pixels)
+    definitions = {**metric.definitions(), "patch_ap": patch_definition(config)}
     for name in config.metrics:
-        one_of("metric", name, {**metric.definitions(), "patch_ap": None})
+        one_of("metric", name, definitions)
     test = cache.load("test")
     next(frame_patches(test, config))  # fails before the training if there are no such patches
     model = train_linear(cache, config, cell.seed)
     found = score_linear(model, metric, test, folder, config.micro_batch)
     of_patches, metric.scores["patch_ap"] = score_patches(model, test, config)
-    entries = metric_entries(metric, found, config.metrics)
-    if isfinite(of_patches):
-        entries["patch_ap"] = {
-            "value": of_patches,
-            "definition": patch_definition(config),
-            "higher_is_better": True,
-            "headline": "patch_ap" in config.metrics,
-        }
+    found["patch_ap"] = of_patches
+    entries = metric_entries(definitions, found, config.metrics, metric.lower_is_better)
     items = evenly_spread(folder.splits["test"], config.examples)
     return FrozenEvaluation(
         entries,
@@ -96,15 +90,7 @@ def _evaluate_knn(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluation:
     for name in cell.config.metrics:
         one_of("metric", name, definitions)
     found, scores = score_knn(cache, cell.config, cell.seed)
-    entries = {
-        name: {
-            "value": value,
-            "definition": definitions[name],
-            "higher_is_better": True,
-            "headline": name in cell.config.metrics,
-        }
-        for name, value in found.items()
-    }
+    entries = metric_entries(definitions, found, cell.config.metrics)
     return FrozenEvaluation(entries, scores, {"sampling": cell.seed})
 
 

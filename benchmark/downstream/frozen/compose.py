@@ -1,4 +1,4 @@
-"""The config of a frozen encoder's evaluation: settings, with encoder and dataset inserted."""
+"""The configs of a frozen encoder's evaluations: settings, with encoder and dataset inserted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from benchmark.downstream.compose import compose, drop_unset_label_count
 from benchmark.downstream.frozen.preview import FrozenSettings, no_encoder, no_masks
+from benchmark.downstream.representation.preview import settings_of
 from benchmark.downstream.segmentation.model import EncoderBackbone
 from benchmark.method_cards import MethodCard
 from benchmark.openmmlab.quiet import quiet_libraries
@@ -60,4 +61,23 @@ def compose_frozen(
     for option in options:
         set_option(config, option, settings.keys)
     drop_unset_label_count(config)
+    return config, card
+
+
+def compose_representation(
+    configs: Path,
+    method: str | Path,
+    dataset: str,
+    scale: str,
+    options: Collection[str],
+    work: Path,
+    protocol: str | None = None,
+) -> tuple[Config, MethodCard]:
+    """`compose_frozen` for an analysis; settings of the unused projection are dropped."""
+    settings = settings_of(configs, dataset, protocol)
+    place = (configs, method, dataset, scale, options, work, protocol)
+    config, card = compose_frozen(settings, *place)
+    config.task = "representation"
+    for name in {"tsne", "umap"} - {config.projection}:
+        config.pop(name)
     return config, card

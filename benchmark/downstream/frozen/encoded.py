@@ -14,9 +14,8 @@ from torch import Tensor
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device
-from benchmark.downstream.backbone import check_channels
+from benchmark.downstream.backbone import check_channels, normalised_as
 from benchmark.downstream.segmentation.dataset import LoadTruth, SegmentationDataset
-from benchmark.downstream.segmentation.model import normalised_as
 from benchmark.downstream.segmentation.task import image_size
 from benchmark.encoders.card import check_patches
 from benchmark.encoders.encoder import load_encoder

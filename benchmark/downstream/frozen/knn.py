@@ -16,10 +16,13 @@ from mmengine.config import Config
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.device import device
 from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, labelled_frames
-from benchmark.downstream.representation.features import label_patches, sample_patches
+from benchmark.downstream.representation.features import (
+    label_patches,
+    require_both,
+    sample_patches,
+)
 from benchmark.downstream.segmentation.metrics import dice_of_counts
 from benchmark.downstream.segmentation.task import image_size
 from benchmark.errors import InputError
@@ -111,7 +114,7 @@ def score_knn(
         every_share.append(shares)
         every_label.append(labels)
     shares, labels = np.concatenate(every_share), np.concatenate(every_label)
-    _require_both(labels, "test", config, cache.folder)
+    require_both(labels, "test", config, cache.folder)
     scores = pd.DataFrame(rows)
     metrics = {
         "patch_ap": 100 * average_precision(labels, shares),
@@ -139,7 +142,7 @@ def _bank(cache: FeatureCache, config: Config, seed: int) -> tuple[Tensor, Tenso
         chosen = sampled[first:last] - index * per_frame
         bank[first:last] = features.numpy()[chosen]
         vessel[first:last] = labels[chosen]
-    _require_both(vessel, "train", config, cache.folder)
+    require_both(vessel, "train", config, cache.folder)
     return torch.from_numpy(bank).to(device()), torch.from_numpy(vessel).to(device())
 
 
@@ -165,13 +168,3 @@ def frame_patches(
             maps = F.interpolate(maps[None], (side, side), mode="bilinear", antialias=True)[0]
         labels = label_patches(found.truth[frame] > 0, config.patch, config.vessel_pixels)
         yield index, maps.flatten(1).T.contiguous(), labels.ravel()
-
-
-def _require_both(vessel: np.ndarray, split: str, config: Config, folder: TaskFolder) -> None:
-    """Refuse patches of a single class."""
-    if vessel.all() or not vessel.any():
-        what = "vessel" if vessel.any() else "background"
-        raise InputError(
-            f"{folder.path}: all {len(vessel)} patches of split {split!r} are {what}; change "
-            f"vessel_pixels={config.vessel_pixels}, or use another dataset"
-        )

@@ -61,7 +61,7 @@ def extract_features(config: Config, folder: TaskFolder) -> tuple[PatchFeatures,
     the number of frames.
 
     Args:
-        config: from `benchmark.downstream.representation.compose`, with its seed.
+        config: from `benchmark.downstream.frozen.compose`, with its seed.
         folder: the prepared task.
 
     Returns:
@@ -90,16 +90,16 @@ def extract_features(config: Config, folder: TaskFolder) -> tuple[PatchFeatures,
         raise InputError(
             f"{config.model.backbone.folder}: features of {folder.path} are not finite"
         )
-    _require_both(vessel, config, folder)
+    require_both(vessel, config.split, config, folder)
     frames = sampled // per_frame
     return PatchFeatures(features, vessel, frames, encoded.parameters), encoded.card
 
 
-def _require_both(vessel: np.ndarray, config: Config, folder: TaskFolder) -> None:
-    """Refuse patches of one class, which cannot be compared with another."""
-    if not len(vessel) or vessel.all() or not vessel.any():
+def require_both(vessel: np.ndarray, split: str, config: Config, folder: TaskFolder) -> None:
+    """Refuse patches of a single class, or none, which cannot be compared with another."""
+    if vessel.all() or not vessel.any():
         what = "vessel" if vessel.any() else "background"
         raise InputError(
-            f"{folder.path}: all {len(vessel)} patches of split {config.split!r} are {what}; "
+            f"{folder.path}: all {len(vessel)} patches of split {split!r} are {what}; "
             f"change vessel_pixels={config.vessel_pixels}, or use another dataset"
         )

@@ -21,7 +21,7 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from benchmark.downstream.backbone import EncoderMaps
+from benchmark.downstream.backbone import EncoderMaps, normalised_as
 from benchmark.encoders.card import EncoderCard
 from benchmark.errors import InputError
 from benchmark.nn.objectives.dice import dice_loss
@@ -277,12 +277,6 @@ class BinaryDice(nn.Module):
         self, logits: Tensor, label: Tensor, weight: None = None, ignore_index: int = 255
     ) -> Tensor:
         return dice_loss(logits.float(), class_masks(label, logits.shape[1]))
-
-
-def normalised_as(preprocessor: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
-    """The config of a data preprocessor that normalises as in the encoder's pre-training."""
-    statistics = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
-    return {**preprocessor, **statistics}
 
 
 def fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def score_transfer(
         metrics = _evaluate(model, metric, test, batch_size or model.batch_size, progress)
         items = evenly_spread(folder.splits[split], model.config.get("examples", 0))
         examples = model.task.build_examples(folder, items, predictions, split)
-    entries = metric_entries(metric, metrics, model.config.metrics)
+    headlines = model.config.metrics
+    entries = metric_entries(metric.definitions(), metrics, headlines, metric.lower_is_better)
     return write_test(test, model.network, begun, entries, metric.scores, examples)
 
 

@@ -2,8 +2,8 @@
 
 from benchmark.downstream.denoising import metrics as denoising
 from benchmark.downstream.detection import metrics as detection
+from benchmark.downstream.frozen.compose import compose_representation
 from benchmark.downstream.representation import analysis
-from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.segmentation import metrics as segmentation
 from benchmark.method_cards import CONFIGS
 from leaderboard.columns import Column

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from benchmark.downstream.frozen import features as features_module
+from benchmark.downstream.frozen.compose import compose_representation
 from benchmark.downstream.frozen.encoded import EncodedFrames
 from benchmark.downstream.frozen.features import FeatureCache, labelled_frames
-from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.representation.features import extract_features
 from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.cell import BenchmarkCell
-from benchmark.downstream.representation.compose import compose_representation
+from benchmark.downstream.frozen.compose import compose_representation
 from benchmark.method_cards import CONFIGS
 
 QUICK = ("test_pipeline.1.scale=(64,64)", "tsne.iterations=250", "probe.folds=2")
