@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -29,6 +29,8 @@ from benchmark.results import (
     read_record,
     record_path,
 )
+from benchmark.results.provenance import installed_versions
+from benchmark.schemas import validate
 from benchmark.training.config import config_differences, to_plain
 from benchmark.training.run import utc
 
@@ -218,7 +220,26 @@ def metric_entries(
     }
 
 
-def timing(begun: float) -> dict[str, Any]:
-    """The times of a record, for work that began at this time stamp and ends now."""
+def make_record(
+    cell: BenchmarkCell,
+    content: dict[str, Any],
+    folder: TaskFolder,
+    encoder: dict[str, Any] | None,
+    begun: float,
+    packages: Sequence[str] = (),
+    **values: Any,
+) -> RunRecord:
+    """The record of a cell that was evaluated in one go and ends now.
+
+    Args:
+        cell, content, folder, encoder: as for `values_of_cell`.
+        begun: time stamp of the start.
+        packages: more packages whose versions are recorded.
+        values: its other values.
+    """
+    values = {**values_of_cell(cell, content, folder, encoder), **values}
+    values["versions"] |= installed_versions(packages)
     now = time.time()
-    return {"wall_time_s": now - begun, "started": utc(begun), "finished": utc(now)}
+    values |= {"wall_time_s": now - begun, "started": utc(begun), "finished": utc(now)}
+    values["leakage"] = leakage_with(folder, encoder)
+    return validate(RunRecord, values, cell.record)

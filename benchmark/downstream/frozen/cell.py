@@ -14,11 +14,9 @@ import torch
 from benchmark.device import restored_settings
 from benchmark.downstream.cell import (
     BenchmarkCell,
-    leakage_with,
+    make_record,
     metric_entries,
     open_cell,
-    timing,
-    values_of_cell,
     with_patients,
 )
 from benchmark.downstream.examples import evenly_spread
@@ -36,8 +34,6 @@ from benchmark.downstream.segmentation.ranking import PixelRanking
 from benchmark.downstream.task import load_task
 from benchmark.errors import one_of
 from benchmark.results import Example, RunRecord, write_record
-from benchmark.results.provenance import installed_versions
-from benchmark.schemas import validate
 from benchmark.training.config import to_plain
 
 
@@ -127,18 +123,14 @@ def evaluate_cell(
     found = _EVALUATE[kind](cell, cache)
     drawn = {} if cell.config.get("label_count") is None else {"labels": cell.seed}
     encoder = cache.card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
-    values = dict(
-        values_of_cell(cell, content, folder, encoder),
+    record = make_record(
+        *(cell, content, folder, encoder, begun, ("scikit-learn",)),
         metrics=found.metrics,
         n_images=len(found.scores),
         seeds=found.seeds | drawn,
         parameters=cache.load("test").parameters + found.trained_parameters,
         trained_parameters=found.trained_parameters,
-        **timing(begun),
-        leakage=leakage_with(folder, encoder),
     )
-    values["versions"] |= installed_versions(("scikit-learn",))
-    record = validate(RunRecord, values, cell.record)
     write_record(cell.results, record, with_patients(found.scores, folder), found.examples)
     headline = [(name, record.metrics.get(name)) for name in cell.config.metrics]
     shown = "  ".join(f"{name} {metric.value:.2f}" for name, metric in headline if metric)

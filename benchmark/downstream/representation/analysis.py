@@ -15,14 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import restored_settings
-from benchmark.downstream.cell import (
-    BenchmarkCell,
-    leakage_with,
-    open_cell,
-    timing,
-    values_of_cell,
-    with_patients,
-)
+from benchmark.downstream.cell import BenchmarkCell, make_record, open_cell, with_patients
 from benchmark.downstream.representation.clusters import HIGHER_IS_BETTER, cluster_indices
 from benchmark.downstream.representation.features import PatchFeatures, extract_features
 from benchmark.downstream.representation.points import PatchPoints, read_points, write_points
@@ -31,8 +24,6 @@ from benchmark.errors import InputError
 from benchmark.randomness import stream_key
 from benchmark.registry import build
 from benchmark.results import RunRecord, write_record
-from benchmark.results.provenance import installed_versions
-from benchmark.schemas import validate
 from benchmark.training.config import to_plain
 
 _SPACES = ("", "_features")
@@ -151,8 +142,8 @@ def analyse_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRec
     content = to_plain(cell.config)
     found = analyse(cell.config, folder)
     names = definitions(cell.config)
-    values = dict(
-        values_of_cell(cell, content, folder, found.encoder),
+    record = make_record(
+        *(cell, content, folder, found.encoder, begun, ("scikit-learn", "umap-learn")),
         metrics={
             name: {
                 "value": value,
@@ -166,11 +157,7 @@ def analyse_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRec
         seeds={"sampling": cell.seed, "projection": cell.seed},
         parameters=found.parameters,
         trained_parameters=0,
-        **timing(begun),
-        leakage=leakage_with(folder, found.encoder),
     )
-    values["versions"] |= installed_versions(("scikit-learn", "umap-learn"))
-    record = validate(RunRecord, values, cell.record)
     write_points(cell.folder, found.points, _identity(record))
     write_record(cell.results, record, with_patients(found.scores, folder, cell.config.split))
     shown = "  ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())

@@ -18,10 +18,8 @@ from torch import nn
 from benchmark.data.progress import progress_bar
 from benchmark.downstream.cell import (
     BenchmarkCell,
-    leakage_with,
+    make_record,
     metric_entries,
-    timing,
-    values_of_cell,
     with_patients,
 )
 from benchmark.downstream.examples import evenly_spread
@@ -31,7 +29,6 @@ from benchmark.downstream.transfer.planning import ModelTest
 from benchmark.method_cards import MethodCard
 from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.results import Example, RunRecord, write_record
-from benchmark.schemas import validate
 
 
 def score_transfer(
@@ -105,16 +102,13 @@ def write_test(
     config = Config(dict(protocol=origin.protocol, task=test.description.task))
     place = (test.dataset, origin.seed, test.record.parent, test.results)
     encoder = origin.encoder and origin.encoder.model_dump()
-    values = dict(
-        values_of_cell(BenchmarkCell(config, card, *place), test.content, test.folder, encoder),
+    record = make_record(
+        *(BenchmarkCell(config, card, *place), test.content, test.folder, encoder, begun),
         metrics=metrics,
         n_images=len(scores),
         seeds={"weights": origin.seed},
         parameters=sum(one.numel() for one in network.parameters()),
-        **timing(begun),
-        leakage=leakage_with(test.folder, encoder),
     )
-    record = validate(RunRecord, values, test.record)
     write_record(test.results, record, with_patients(scores, test.folder, test.split), examples)
     headline = (f"{name} {one.value:.2f}" for name, one in record.metrics.items() if one.headline)
     print(f"{test.title}: {'  '.join(headline)}  ({record.wall_time_s:.0f} s)", flush=True)
