@@ -1,4 +1,4 @@
-"""The device against the CPU: vessel masks, views, and the first step of every method."""
+"""The device against the CPU: exports, vessel masks, views, the first step of every method."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +21,17 @@ from benchmark.checks.rounding import BF16_EXCESS, excess, relative_distance, ro
 from benchmark.checks.two_processes import StepResult, step_gradients
 from benchmark.data.synthetic import angiogram
 from benchmark.device import device, on_cpu, uses_gpu
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.files import list_folder
 from benchmark.method import Progress
 from benchmark.method_cards import CONFIGS
+from benchmark.nn.backbones.base import Encoder
+from benchmark.nn.backbones.resnet import ResNetEncoder
+from benchmark.nn.backbones.sam import SAMEncoder
+from benchmark.nn.backbones.unet import UNetEncoder
+from benchmark.nn.vit import VisionTransformer
 from benchmark.openmmlab.quiet import quiet_libraries
+from benchmark.randomness import seed_torch
 from benchmark.training.config import fill_paths, from_plain, load_config, to_plain
 from benchmark.training.train import assemble
 
@@ -32,6 +40,17 @@ TOLERANCE = 1e-3
 BF16_LOSS = 0.05
 """Relative difference of a loss between bf16 and fp32."""
 _QUICK = ("mae", "vasomim", "moco_v3")
+_KINDS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
+    "ViT-B": (VisionTransformer, {}, {"embed_dim": 96, "depth": 2, "num_heads": 3}),
+    "ResNet-50": (ResNetEncoder, {}, {"layers": (1, 1, 1, 1), "block": "basic"}),
+    "UNet": (UNetEncoder, {}, {"base_channels": 8}),
+    "SAM ViT-B": (
+        SAMEncoder,
+        {"img_size": 512},
+        {"img_size": 128, "embed_dim": 96, "depth": 2, "num_heads": 3, "global_blocks": (1,)},
+    ),
+}
+"""Name → class, its arguments, and those for a reduced size."""
 
 
 @contextmanager
@@ -59,6 +78,27 @@ def methods_of(reduced: bool) -> list[str]:
     """All methods that are pre-trained here, or a few of them."""
     names = [path.name for path in list_folder(CONFIGS) if (path / "pretrain.py").is_file()]
     return [name for name in names if name in _QUICK] if reduced else names
+
+
+def exports(reduced: bool) -> Iterator[Finding]:
+    """The exported encoder gives the same features on the device as on the CPU."""
+    for name, (kind, arguments, small) in _KINDS.items():
+        seed_torch("acceptance", name)
+        encoder = kind(**(small if reduced else arguments))
+        with tempfile.TemporaryDirectory() as folder:
+            export_encoder(Path(folder), encoder.to(device()), {"run": "acceptance"})
+            loaded, _ = load_encoder(folder)
+        side = encoder.img_size
+        image = torch.linspace(-1, 1, 3 * side**2).sin().view(1, 3, side, side)
+        with torch.no_grad(), exact_fp32():
+            expected = _maps(loaded.eval(), image)
+            found = _maps(loaded.to(device()), image.to(device()))
+        worst = max(relative_difference(one, other) for one, other in zip(expected, found))
+        yield at_most(f"features of {name}, device against CPU", worst, TOLERANCE)
+
+
+def _maps(encoder: Encoder, image: Tensor) -> list[Tensor]:
+    return [features.cpu() for features in encoder.feature_maps(image)]
 
 
 def vessel_masks(reduced: bool) -> Iterator[Finding]:

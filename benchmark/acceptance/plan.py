@@ -34,7 +34,7 @@ class Part:
 # The limits of the parts that do not need two GPUs add up to ten minutes.
 PARTS = (
     Part("environment", "Check of the environment; TF32", "machine:environment", 30),
-    Part("exports", "Encoders of all kinds, exported and loaded", "exports:exports", 45),
+    Part("exports", "Encoders of all kinds, exported and loaded", "agreement:exports", 45),
     Part("tests", "pytest -m gpu", "machine:gpu_tests", 90, "a GPU"),
     Part("anatomy", "Vessel masks of 512², mixed sizes", "agreement:vessel_masks", 20),
     Part("views", "Views and masks of all methods", "agreement:views", 30),

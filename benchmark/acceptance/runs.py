@@ -84,7 +84,7 @@ def interrupted_run(reduced: bool) -> Iterator[Finding]:
     """A run of `tools/train.py` stopped by SIGUSR1 and resumed, against an uninterrupted one."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        _prepared(work)
+        small_trial("mae", work)  # which makes the pack
         complete = _command(work, "complete")
         subprocess.run(complete, cwd=ROOT, check=True)
         process = subprocess.Popen(_command(work, "stopped"), cwd=ROOT)
@@ -113,10 +113,6 @@ def interrupted_run(reduced: bool) -> Iterator[Finding]:
             finally:
                 trial.pair.close()
         yield holds(f"vasomim: {check.__name__.replace('_', ' ')}", reached, found)
-
-
-def _prepared(work: Path) -> None:
-    small_trial("mae", work)  # which makes the pack
 
 
 def _command(work: Path, name: str) -> Sequence[str]:
