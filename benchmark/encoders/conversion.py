@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmark.encoders.card import EncoderCard
 from benchmark.encoders.encoder import ARCHITECTURES, build_encoder, export_encoder
-from benchmark.encoders.release import Release
+from benchmark.encoders.releases import Release
 from benchmark.encoders.torchscript import read_torchscript
 from benchmark.encoders.weight_layouts import Tensors, files_beside, flatten, locate
 from benchmark.errors import InputError, did_you_mean

@@ -14,8 +14,7 @@ from released_files import FILES, Size, dinov3, fill, sam, vit
 
 from benchmark.encoders.conversion import convert, network_arguments, read_release_file, select
 from benchmark.encoders.encoder import ARCHITECTURES, load_encoder
-from benchmark.encoders.release import Release
-from benchmark.encoders.releases import RELEASES, find_release
+from benchmark.encoders.releases import RELEASES, Release, find_release
 from benchmark.errors import InputError
 from benchmark.files import sha256_file
 from benchmark.registry import build
