@@ -7,7 +7,7 @@ do to initialise their networks, real tensors are used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +31,7 @@ from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
 from benchmark.speed.flops import ForwardFlops, count_forward
-from benchmark.training.config import load_config, set_option
+from benchmark.training.config import load_config
 
 SIDE = 224
 """Height and width of the image that networks are counted on, in pixels."""
@@ -47,12 +47,11 @@ _DATASETS = {"segmentation": "arcade_v", "detection": "stenosis", "denoising": "
 _CLASSES = {"segmentation": ("background", "vessel"), "detection": ("stenosis",), "denoising": ()}
 
 
-def count_costs(method: str, configs: Path = CONFIGS, options: Sequence[str] = ()) -> MethodCosts:
+def count_costs(method: str, configs: Path = CONFIGS) -> MethodCosts:
     """The parameters and FLOPs of one system at paper scale.
 
     Args:
         method: a folder of `configs`, or ``analysis-NAME`` for the run of ``analysis/NAME.py``.
-        options: ``key.path=value`` of its ``pretrain.py``.
 
     Raises:
         InputError: there is no such method, or its configs do not fit together.
@@ -60,7 +59,8 @@ def count_costs(method: str, configs: Path = CONFIGS, options: Sequence[str] = (
     card = read_method_card(method, configs)
     with quiet_libraries():
         if card.pretrain:
-            config = _configured(method, configs, options)
+            path = pretraining_config(method, configs)
+            config = load_config(path)
             masking = config.method.get("masking") or {}
             costs = masked = count_pretraining(config)
             if not config.epochs:  # nothing is trained
@@ -68,20 +68,13 @@ def count_costs(method: str, configs: Path = CONFIGS, options: Sequence[str] = (
             if masking.get("type") not in _PAPERS_MASKINGS:
                 return costs
             if masking["ratio"] != PAPERS_RATIO:
-                more = [*options, f"method.masking.ratio={PAPERS_RATIO}"]
-                masked = count_pretraining(_configured(method, configs, more))
+                ratio = f"method.masking.ratio={PAPERS_RATIO}"
+                masked = count_pretraining(load_config(path, options=[ratio]))
             return costs._replace(papers_flops=masked.layer_flops)
         if method in RELEASES:
             release = RELEASES[method]
             return _of_encoder(ARCHITECTURES[release.architecture], release.arguments)
         return _of_network(method, configs)
-
-
-def _configured(method: str, configs: Path, options: Sequence[str] = ()) -> Config:
-    config = load_config(pretraining_config(method, configs))
-    for option in options:
-        set_option(config, option)
-    return config
 
 
 def count_pretraining(config: Config) -> MethodCosts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import itertools
 import os
 import sys
@@ -20,13 +19,13 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmark.device import device, precision
+from benchmark.device import device
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.method import Progress
 from benchmark.speed.loops import first_batch, synchronise
 from benchmark.speed.steps import StepTiming, hardware
-from benchmark.speed.timing import command_line, write_rows
+from benchmark.speed.timing import write_rows
 from benchmark.training.accumulation import training_step
 from benchmark.training.train import assemble
 
@@ -150,13 +149,7 @@ class TimedStep:
             "images_per_s": f"{self.trial.batch / seconds:.1f}",
             "parameters_m": f"{trained / 1e6:.2f}",
             "peak_memory_mb": f"{self.peak:.0f}",
-            "scale": self.trial.scale,
-            "batch": str(self.trial.batch),
-            "device": hardware(),
-            "threads": str(torch.get_num_threads()),
-            "precision": precision(self.config.precision),
-            "torch": importlib.metadata.version("torch"),
-            "command": command_line(),
+            **self.trial.conditions(self.config),
         }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +11,10 @@ from typing import TypeVar
 
 import torch
 
-from benchmark.device import precision
 from benchmark.speed.loops import synchronise
 from benchmark.speed.pretraining import TimedStep
-from benchmark.speed.steps import StepTiming, hardware
-from benchmark.speed.timing import command_line, write_rows
+from benchmark.speed.steps import StepTiming
+from benchmark.speed.timing import write_rows
 from benchmark.training.hooks import ProbeHook
 from benchmark.training.hooks.evaluating import evaluating
 from benchmark.training.hooks.probe import exported_encoder
@@ -83,13 +81,7 @@ def _bench(method: str, trial: StepTiming, work: Path, pack: Path) -> dict[str, 
         "percent_of_run": f"{100 * equivalent / (hook.spacing * hook.frames):.2f}",
         "frames": str(trial.frames),
         "patches": str(2 * halves[0].vessel.numel()),
-        "scale": trial.scale,
-        "batch": str(trial.batch),
-        "device": hardware(),
-        "threads": str(torch.get_num_threads()),
-        "precision": precision(config.precision),
-        "torch": importlib.metadata.version("torch"),
-        "command": command_line(),
+        **trial.conditions(config),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from benchmark.checks.contract import prepare
 from benchmark.device import device_name, precision, uses_gpu
 from benchmark.speed.frames import pack_of_pairs, write_png_pairs
 from benchmark.speed.loops import EPOCHS, BareLoop, Steps, first_batch, of_harness
-from benchmark.speed.timing import TimingRow, compare, machine, show_rows
+from benchmark.speed.timing import TimingRow, command_line, compare, machine, show_rows
 from benchmark.training.config import fill_paths, load_config, set_option
 from benchmark.training.train import assemble, make_run, make_runner
 
@@ -109,6 +110,18 @@ class StepTiming:
             hardware(),
             alone,
         )
+
+    def conditions(self, config: Config) -> dict[str, str]:
+        """The columns of a row that say how the steps of a config were measured."""
+        return {
+            "scale": self.scale,
+            "batch": str(self.batch),
+            "device": hardware(),
+            "threads": str(torch.get_num_threads()),
+            "precision": precision(config.precision),
+            "torch": importlib.metadata.version("torch"),
+            "command": command_line(),
+        }
 
     def show(self, rows: Sequence[TimingRow], part: str) -> None:
         """Print the rows and write them where `out` says."""
