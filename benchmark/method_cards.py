@@ -131,6 +131,12 @@ def run_folder(method: str, work: str | Path) -> Path:
     return Path(work, config.parent.name, config.stem)
 
 
+def default_folder(config_path: str | Path, work: str | Path) -> Path:
+    """`configs/<method>/<name>.py` runs in `<work>/<method>/<name>`."""
+    path = Path(config_path).resolve()
+    return Path(work) / path.parent.name / path.stem
+
+
 def require_encoder(folder: Path) -> None:
     """Raise an `InputError` if a folder holds no `encoder.json`."""
     if not (folder / "encoder.json").is_file():

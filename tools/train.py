@@ -14,7 +14,8 @@ from pathlib import Path
 import _cli
 
 from benchmark.errors import InputError
-from benchmark.training.checkpoints.run_files import checkpoint_paths, default_folder
+from benchmark.method_cards import default_folder
+from benchmark.training.checkpoints.run_files import checkpoint_paths
 from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS
 from benchmark.training.preview import find_config, preview, require_inputs
 from benchmark.type_hints import Count, Seed

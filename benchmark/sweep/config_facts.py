@@ -26,11 +26,10 @@ from benchmark.downstream.transfer.identity import (
 )
 from benchmark.encoders.encoder import ARCHITECTURES
 from benchmark.errors import InputError
-from benchmark.method_cards import own_configs
+from benchmark.method_cards import default_folder, own_configs
 from benchmark.openmmlab.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.cells import fine_tuning_of, literal, options_for
-from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
 from benchmark.training.preview import weight_files

@@ -77,22 +77,18 @@ class AccumulatingOptimWrapper(OptimWrapper):
         parameters = [p for group in groups for p in group["params"] if p.grad is not None]
         self.grad_norm = get_total_norm([p.grad for p in parameters])
         self.finite = self.grad_norm.isfinite()
-        if self.clip_grad_kwargs:
-            self._clip(parameters)
+        if clip := dict(self.clip_grad_kwargs or {}):
+            if self.grad_name == "grad_norm" and clip.get("norm_type", 2) == 2:
+                # As mmengine, but without reading the norm back at every step.
+                clip_grads_with_norm_(parameters, clip["max_norm"], self.grad_norm)
+            else:
+                self.clip_func(parameters, **clip)
         if _decides_on_device(self.optimizer):
             self.optimizer.found_inf = (~self.finite).float()
             self.optimizer.step(**settings)
             del self.optimizer.found_inf
         elif self.finite:
             self.optimizer.step(**settings)
-
-    def _clip(self, parameters: list[nn.Parameter]) -> None:
-        """As mmengine, but without reading the norm back at every step."""
-        arguments = dict(self.clip_grad_kwargs)
-        if self.grad_name == "grad_norm" and arguments.get("norm_type", 2) == 2:
-            clip_grads_with_norm_(parameters, arguments["max_norm"], self.grad_norm)
-        else:
-            self.clip_func(parameters, **arguments)
 
 
 def _decides_on_device(optimizer: torch.optim.Optimizer) -> bool:

@@ -32,19 +32,13 @@ def compile_blocks(method: nn.Module, backend: str = "inductor") -> None:
         raise InputError(
             f"compile=True: {type(method).__name__} has no transformer blocks of timm; set it False"
         )
-    _allow_graphs(_GRAPHS_PER_BLOCK * len(blocks))
+    # Of one function, and all blocks have the same `forward`, those of earlier runs in this process
+    # too; none is compiled beyond these limits.
+    limits = torch._dynamo.config
+    limits.recompile_limit += _GRAPHS_PER_BLOCK * len(blocks)
+    limits.accumulated_recompile_limit += _GRAPHS_PER_BLOCK * len(blocks)
     for block in blocks:
         block.compile(backend=backend, fullgraph=True)  # when it is first called
-
-
-def _allow_graphs(count: int) -> None:
-    """Raise torch's limits on the graphs of one function by `count`; none is compiled beyond them.
-
-    All blocks have the same `forward`, those of earlier runs in this process too.
-    """
-    limits = torch._dynamo.config
-    limits.recompile_limit += count
-    limits.accumulated_recompile_limit += count
 
 
 @contextmanager

@@ -72,8 +72,11 @@ def load_config(
     for option in options or []:
         set_option(config, option, known)
     for key in needed:
-        if not _has(config._cfg_dict, key):
-            raise InputError(f"{path}: without {key!r}, which every run needs")
+        node = config._cfg_dict
+        for name in key.split("."):
+            if not isinstance(node, dict) or name not in node:
+                raise InputError(f"{path}: without {key!r}, which every run needs")
+            node = node[name]
     return config
 
 
@@ -118,11 +121,6 @@ def _resolve_names(node: Any) -> None:
         theirs = any(key.endswith("_cfg") or key in ("nms", "visualizer") for key in keys)
         if isinstance(part["type"], str) and not theirs:
             part["type"] = find(part["type"]) or part["type"]
-
-
-def _has(node: Any, key: str) -> bool:
-    first, _, rest = key.partition(".")
-    return isinstance(node, dict) and first in node and (not rest or _has(node[first], rest))
 
 
 def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> None:

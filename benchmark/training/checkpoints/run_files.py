@@ -16,12 +16,6 @@ DESCRIPTION = "run.json"
 _CHECKPOINT = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
 
 
-def default_folder(config_path: str | Path, work: str | Path) -> Path:
-    """`configs/<method>/<name>.py` runs in `<work>/<method>/<name>`."""
-    path = Path(config_path).resolve()
-    return Path(work) / path.parent.name / path.stem
-
-
 def cell_folder(work: Path, protocol: str | None, method: str, dataset: str, seed: int) -> Path:
     """Where a cell of the benchmark is fine-tuned.
 
