@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.downstream.representation.preview import preview_representation
+    from benchmark.downstream.frozen.preview import preview_representation
     from benchmark.openmmlab.quiet import quiet_libraries
     from benchmark.visualization.figure_files import figure_format
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark.downstream.representation.preview import require_umap
+from benchmark.downstream.frozen.preview import require_umap
 from benchmark.errors import InputError
 from benchmark.sweep.jobs import MANIFEST
 from benchmark.sweep.matrix import Matrix

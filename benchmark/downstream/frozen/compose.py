@@ -8,8 +8,12 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.downstream.compose import compose, drop_unset_label_count
-from benchmark.downstream.frozen.preview import FrozenSettings, no_encoder, no_masks
-from benchmark.downstream.representation.preview import settings_of
+from benchmark.downstream.frozen.preview import (
+    FrozenSettings,
+    no_encoder,
+    no_masks,
+    representation_settings,
+)
 from benchmark.downstream.segmentation.model import EncoderBackbone
 from benchmark.method_cards import MethodCard
 from benchmark.openmmlab.quiet import quiet_libraries
@@ -74,7 +78,7 @@ def compose_representation(
     protocol: str | None = None,
 ) -> tuple[Config, MethodCard]:
     """`compose_frozen` for an analysis; settings of the unused projection are dropped."""
-    settings = settings_of(configs, dataset, protocol)
+    settings = representation_settings(configs, dataset, protocol)
     place = (configs, method, dataset, scale, options, work, protocol)
     config, card = compose_frozen(settings, *place)
     config.task = "representation"

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from sklearn.manifold import TSNE
 
-from benchmark.downstream.representation.preview import require_umap
+from benchmark.downstream.frozen.preview import require_umap
 from benchmark.errors import InputError
 from benchmark.registry import MODELS
 from benchmark.type_hints import Positive, Range, Rate

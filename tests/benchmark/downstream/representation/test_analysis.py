@@ -23,8 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmark.data.checks.leakage import REPORT, SCHEMA, report_folder
+from benchmark.downstream.frozen import preview
 from benchmark.downstream.frozen.compose import compose_representation
-from benchmark.downstream.representation import analysis, preview
+from benchmark.downstream.representation import analysis
 from benchmark.downstream.representation.analysis import analyse_cell, definitions, points_of
 from benchmark.downstream.representation.features import extract_features
 from benchmark.encoders.encoder import load_encoder
