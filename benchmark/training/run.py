@@ -1,7 +1,8 @@
 """The life of a run in its folder, the same for pre-training and fine-tuning.
 
 A run starts over, resumes after a checkpoint, or has nothing left to do; ``run.json`` identifies
-it and says how it was executed. One process at a time holds the folder.
+it and says how it was executed. One process at a time holds the folder, and no foreign files are
+removed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,24 +21,20 @@ from mmengine.dist import get_rank, get_world_size
 
 from benchmark.device import device_name
 from benchmark.errors import InputError
-from benchmark.files import write_json
-from benchmark.files.locking import hold_folder
-from benchmark.files.temporary import remove_leftovers
+from benchmark.files import read_json, remove_written, write_json
+from benchmark.files.locking import LOCK, hold_folder
+from benchmark.files.temporary import TEMPORARY, remove_leftovers
 from benchmark.results import collect_provenance
 from benchmark.training.checkpoints.checkpoint import (
     Checkpoint,
     newest_checkpoint,
     put_aside,
+    read_checkpoint,
 )
 from benchmark.training.checkpoints.run_files import (
     DESCRIPTION,
     checkpoint_paths,
     prune_checkpoints,
-)
-from benchmark.training.checkpoints.run_folder import (
-    clear_run,
-    holds_run,
-    read_description,
 )
 from benchmark.training.config import config_differences
 from benchmark.training.distributed import watchdog
@@ -53,6 +51,18 @@ _USE = "being trained"  # as what another process finds the folder
 _HISTORY = ("from_step", "processes", "parts")
 History = list[dict[str, int]]
 """How a run was executed: from which step on, by how many processes, in how many parts each."""
+
+#: What a run writes beside its checkpoints and exports. Those are removed after it, so a kill in
+#: between leaves its description, a checkpoint or an export, which identifies it.
+WRITTEN = (
+    *("metrics.jsonl", "train.log", "nonfinite/step_*.json", f"nonfinite/{TEMPORARY}"),
+    *("mmengine/*/*.log", "mmengine/*/vis_data/*", "mmengine/vis_data/*"),
+    *("mmengine/vis_data/vis_image/*.png", "mmengine/vis_data/wandb/**/*"),
+    *(DESCRIPTION, TEMPORARY, "epoch_[0-9]*.pth.unusable-[0-9]*"),
+)
+
+# What may lie there before the description does.
+_EARLY = (LOCK, TEMPORARY, "mmengine")
 
 
 @dataclass
@@ -285,3 +295,66 @@ def _split_note(before: dict[str, int], now: dict[str, int], batch: int) -> str:
         f"warning: from step {now['from_step'] + 1} on {splits[1]} processes × parts instead of "
         f"{splits[0]}: {effect}; run.json records both"
     )
+
+
+def read_description(folder: Path) -> dict[str, Any] | None:
+    """What ``run.json`` says; None where there is none, or it is damaged."""
+    path = folder / DESCRIPTION
+    if not path.exists():
+        return None
+    try:
+        content = read_json(path)
+    except InputError:
+        return None
+    if not isinstance(content, dict) or "config_hash" not in content:
+        raise InputError(f"{path}: not written by a run of this project; choose another folder")
+    return content
+
+
+def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
+    """Whether a folder, which need not exist, holds a run: its description, a checkpoint or one of
+    the networks it `exports`.
+
+    Raises:
+        InputError: it holds foreign files and no run: nothing may be written there.
+    """
+    if read_description(folder) is not None or any(map(_is_ours, checkpoint_paths(folder))):
+        return True
+    exported = set(export_files(exports))
+    # Empty folders hold nothing to lose; a clearing that was killed leaves some.
+    names = sorted(
+        path.name
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.is_symlink() or not path.is_dir() or any(path.iterdir())
+    )
+    foreign = [
+        name
+        for name in names
+        if name not in exported and not any(fnmatch(name, pattern) for pattern in _EARLY)
+    ]
+    if foreign:
+        raise InputError(
+            f"{folder}: holds files that no run of this project has written (first: {foreign[0]}); "
+            "choose another folder"
+        )
+    return any(name in exported for name in names)
+
+
+def _is_ours(checkpoint: Path) -> bool:
+    """Whether this project wrote a checkpoint; other trainers use the same names."""
+    try:
+        read_checkpoint(checkpoint)
+    except InputError:
+        return False
+    return True
+
+
+def export_files(exports: Collection[str]) -> list[str]:
+    return [f"{name}.{end}" for name in exports for end in ("safetensors", "json")]
+
+
+def clear_run(folder: Path, exports: Collection[str] = ()) -> None:
+    """Remove what a run has written, and nothing else."""
+    remove_written(folder, WRITTEN)
+    prune_checkpoints(folder, keep=0)
+    remove_written(folder, export_files(exports))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from event_files import Scalars, in_the_log, read_events
 
-from benchmark.training.checkpoints.run_folder import clear_run
+from benchmark.training.run import clear_run
 from benchmark.training.train import train
 
 BACKENDS = [{"type": "TensorboardVisBackend"}, {"type": "WandbVisBackend"}]

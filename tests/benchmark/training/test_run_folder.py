@@ -12,7 +12,7 @@ import torch
 from benchmark.errors import InputError
 from benchmark.files.locking import LOCK
 from benchmark.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from benchmark.training.checkpoints.run_folder import clear_run, holds_run, read_description
+from benchmark.training.run import clear_run, holds_run, read_description
 
 EXPORTS = ("encoder",)
 
