@@ -146,7 +146,7 @@ def test_masks_targets_and_models_combine(
 ) -> None:
     """Any masking with any target in either model: MaskFeat is SimMIM with histograms.
 
-    All trained parameters get a gradient, and nothing waits for the host.
+    All trained parameters get a gradient, and the host never waits for the device.
     """
     decoder = (
         dict(type=MAEDecoder, width=16, depth=1, num_heads=2)

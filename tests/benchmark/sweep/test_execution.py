@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,9 +18,6 @@ from benchmark.files.temporary import temporary_beside
 from benchmark.sweep import execution
 from benchmark.sweep.cleanup import clean_up_if_idle
 from benchmark.sweep.execution import PROFILES, run_plan
-
-if TYPE_CHECKING:
-    pass
 
 needs_snakemake = pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None, reason="snakemake needs Python 3.11 or newer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +15,6 @@ from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import failure_path, lock_path
 from benchmark.sweep.matrix import Matrix, check_folders
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.mark.parametrize(

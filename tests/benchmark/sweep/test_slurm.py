@@ -8,16 +8,12 @@ import shutil
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmark.errors import InputError
 from benchmark.sweep.execution import PROFILES, run_plan
 from benchmark.sweep.plan import SweepSettings, make_plan
-
-if TYPE_CHECKING:
-    pass
 
 _SBATCH = """\
     #!{python}
