@@ -41,7 +41,10 @@ class Store {
     this.state = readHash();
     this.listeners = [];
     this.timer = 0;
+    this.hash = location.hash;
     window.addEventListener("hashchange", () => {
+      clearTimeout(this.timer);
+      this.hash = location.hash;
       this.state = readHash();
       this.notify();
     });
@@ -52,7 +55,12 @@ class Store {
     this.notify();
     // Browsers throttle a URL that changes with every keystroke.
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => writeHash(this.state), 150);
+    this.timer = setTimeout(() => {
+      // A link that was followed in between is not overwritten before its event arrives.
+      if (location.hash !== this.hash) return;
+      writeHash(this.state);
+      this.hash = location.hash;
+    }, 150);
   }
 
   listen(listener) {

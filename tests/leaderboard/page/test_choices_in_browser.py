@@ -178,6 +178,22 @@ def test_the_url_holds_choices_and_nothing_else(visit, example):
     page.wait_for_url(re.compile(r"index\.html$"))
 
 
+def test_a_link_is_followed_right_after_a_choice(visit, example):
+    """The address of the choice, which is written a little later, does not replace the link's."""
+    page = visit().open(example)
+    page.evaluate("""() => {
+        const real = window.setTimeout;
+        const timers = [];
+        window.setTimeout = (call) => timers.push(call);
+        document.querySelector("#tab-detection").click();
+        window.setTimeout = real;
+        location.hash = "#board=denoising";
+        for (const call of timers) call();  // before the event of the new address
+    }""")
+    page.locator("#panel-denoising").wait_for()
+    assert page.url.endswith("#board=denoising")
+
+
 def test_a_phone_says_what_its_folded_choices_hide(visit, example):
     page = visit(390).open(example, "hide=caxf&q=mim")
     rows = page.locator(f"{TABLE} tbody tr:visible").count()
