@@ -127,8 +127,7 @@ def method_of_config(path: Path) -> str:
 
 def run_folder(method: str, work: str | Path) -> Path:
     """The folder its pre-training runs in, and exports its encoder to."""
-    config = pretraining_config(method)
-    return Path(work, config.parent.name, config.stem)
+    return default_folder(pretraining_config(method), work)
 
 
 def default_folder(config_path: str | Path, work: str | Path) -> Path:

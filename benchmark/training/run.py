@@ -47,7 +47,7 @@ Existing = Literal["refuse", "resume", "resume or replace", "replace"]
 """What to do with a run in the folder. ``"resume"`` refuses another one, ``"resume or replace"``
 replaces it."""
 
-_USE = "being trained"  # as what another process finds the folder
+_USE = "being trained"  # what another process is told of the folder
 _HISTORY = ("from_step", "processes", "parts")
 History = list[dict[str, int]]
 """How a run was executed: from which step on, by how many processes, in how many parts each."""
