@@ -81,6 +81,7 @@ class Source:
             ``"segmentation"``, ``"detection"``, ``"denoising"``.
         pack_splits: splits of a pack by default; None: every frame.
         classes: names of the annotated classes, without background; the channels of `read_masks`.
+        box_classes: those of `read_boxes`, where they are others; None: `classes`.
         has_noisy_frames: whether a denoising task has noisy frames of its own (`read_degraded`);
             otherwise they are simulated.
         layout: how the files lie, where several layouts are accepted; printed before a build.
@@ -97,6 +98,7 @@ class Source:
     forms: tuple[str, ...] = ("pack",)
     pack_splits: tuple[str, ...] | None = None
     classes: tuple[str, ...] = ()
+    box_classes: tuple[str, ...] | None = None
     layout = ""
     has_noisy_frames = False
 
@@ -126,7 +128,7 @@ class Source:
         raise UnreadableFrame("no mask")
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
-        """Boxes in pixels, float64, N×5: x0, y0, x1, y1 (exclusive edges), index of the class.
+        """Boxes in pixels, float64, N×5: x0, y0, x1, y1 (exclusive edges), class (`box_classes`).
 
         N is 0 where the frame is annotated and shows nothing. Raises `UnreadableFrame`.
         """

@@ -47,7 +47,7 @@ class Synthetic(Source):
         dose: photons relative to the usual exposure; 0.25 doubles the quantum noise.
         test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
-            SYNTAX score, ``synthetic_s`` stenoses.
+            SYNTAX score, ``synthetic_s`` stenoses. Boxes are always of stenoses.
 
     Raises:
         InputError: a folder was given, or `first_frame` is not one of the frames.
@@ -56,6 +56,7 @@ class Synthetic(Source):
     name = "synthetic"
     task = "synthetic_v"
     forms = ("pack", "segmentation", "detection", "denoising")
+    box_classes = ("stenosis",)
     split_note = "by patient: the last patients are test"
     official_split = True
 

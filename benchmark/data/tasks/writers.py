@@ -89,7 +89,7 @@ class DetectionWriter(TaskWriter):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self.classes = list(source.classes)
+        self.classes = list(source.box_classes or source.classes)
 
     def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
         boxes = self.source.read_boxes(frame)

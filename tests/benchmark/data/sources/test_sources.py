@@ -16,6 +16,7 @@ from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.data.sources.files import find_root, list_entries, walk_images
+from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
 
 # walking
@@ -146,3 +147,22 @@ def test_synthetic_source_is_reproducible_and_split_by_patient():
     assert again.options == source.options
     np.testing.assert_array_equal(again.read(frames[1]), image)
     assert (open_source("synthetic", **{**options, "seed": 6}).read(frames[1]) != image).any()
+
+
+def test_synthetic_boxes_are_of_stenoses_whatever_the_masks_show(tmp_path):
+    options = {"patients": 3, "videos": 1, "frames": 4, "first_frame": 3, "size": 64, "seed": 2}
+    narrow = open_source("synthetic", task="synthetic_s", **options)
+    found = 0
+    for task in ("synthetic_v", "synthetic_vs"):
+        source = open_source("synthetic", task=task, **options)
+        folder = write_task_folder(source, tmp_path / task, "detection", progress=False)
+        assert folder.classes == ["stenosis"]
+        for frame in source.frames():
+            inside = np.zeros((64, 64), bool)
+            for *corners, label in source.read_boxes(frame):
+                x0, y0, x1, y1 = map(int, corners)
+                inside[y0:y1, x0:x1] = True
+                assert label == 0
+                found += 1
+            assert not (narrow.read_masks(frame)[0] & ~inside).any()
+    assert found
