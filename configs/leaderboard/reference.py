@@ -5,8 +5,7 @@
 6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
 and VasoMIM; test sets at a quarter of the usual dose, with branches of all sizes; five seeds of the
 fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. `reference_real.py` is
-pre-trained on real angiograms. docs/reference_run.md says what it shows, and why stenoses are not
-part of it.
+pre-trained on real angiograms. docs/reference_run.md says what it shows.
 """
 
 from pathlib import Path as _Path
@@ -29,18 +28,19 @@ methods = (
 _shares = ("synthetic_v-10pct", "synthetic_v-25pct")
 _frozen = ("synthetic_v-linear", "synthetic_v-patches")
 _given = ("dca1", "dca1-linear") if (_Path(work) / "downstream" / "dca1").is_dir() else ()
-datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", *_given)
+datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", "synthetic_d", *_given)
 _few = ("random", "mae", "vasomim_v1", "vasomim")
 only = {
     **dict.fromkeys(_shares, ("unet", "random", "mae", "vasomim")),
     "synthetic_v-patches": _few,
     "synthetic_vs": ("unet", "random", "mae", "vasomim"),
+    "synthetic_d": ("random", "mae", "vasomim"),
     **{dataset: ("frangi", "unet", *_few) for dataset in _given},
 }
 
 frames = {
-    **{"packs": 6000, "synthetic_v": 80, "synthetic_vs": 80},
-    **{"synthetic_v.test": 80, "synthetic_vs.test": 80},
+    **{"packs": 6000, "synthetic_v": 80, "synthetic_vs": 80, "synthetic_d": 1200},
+    **{"synthetic_v.test": 80, "synthetic_vs.test": 80, "synthetic_d.test": 300},
 }
 _population = "--option size=256 videos=2 dose=0.25 test_fraction=0.5"
 commands = {
@@ -55,5 +55,12 @@ commands = {
     "{work}/downstream/synthetic_vs": (
         "tools/prepare_data.py synthetic --as segmentation --out {work}/downstream/synthetic_vs "
         f"{_population} task=synthetic_vs patients=40 frames=6 first_frame=4 seed=2"
+    ),
+    # Of many patients, who have one or two stenoses each; close-ups, since in the whole view a
+    # stenosis is smaller than a patch.
+    "{work}/downstream/synthetic_d": (
+        "tools/prepare_data.py synthetic --as detection --out {work}/downstream/synthetic_d "
+        "--option size=96 field=0.25 patients=750 videos=2 frames=7 first_frame=6 seed=2 "
+        "test_fraction=0.2"
     ),
 }

@@ -26,13 +26,25 @@ TASKS: dict[str, tuple[str, ...]] = {
 
 @functools.lru_cache(maxsize=2)
 def _angiogram(
-    seed: int, patient: int, video: int, frame: int, size: int, frames: int, dose: float
+    seed: int,
+    patient: int,
+    video: int,
+    frame: int,
+    size: int,
+    frames: int,
+    dose: float,
+    field: float,
 ) -> Any:
     """One rendered angiogram; cached, because the mask of a frame is read right after it."""
     # Imported here because drawing needs torch, and listing the sources must not load it.
-    from benchmark.data.synthetic import angiogram
+    from benchmark.data.synthetic import angiogram, close_up
+    from benchmark.randomness import numpy_generator
 
-    return angiogram(seed, patient, video, frame, size=size, frames=frames, dose=dose)
+    whole = round(size / field)
+    drawn = angiogram(seed, patient, video, frame, size=whole, frames=frames, dose=dose)
+    if whole == size:
+        return drawn
+    return close_up(drawn, size, numpy_generator(seed, "synthetic field", patient, video, frame))
 
 
 class Synthetic(Source):
@@ -45,12 +57,14 @@ class Synthetic(Source):
         size: height and width in pixels.
         seed: a different seed gives different patients.
         dose: photons relative to the usual exposure; 0.25 doubles the quantum noise.
+        field: side of the frames relative to the whole view, above 0; below 1 they are close-ups
+            of stenoses, or of vessels where there are none.
         test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses. Boxes are always of stenoses.
 
     Raises:
-        InputError: a folder was given, or `first_frame` is not one of the frames.
+        InputError: a folder was given, `first_frame` is not one of the frames, or `field` above 1.
     """
 
     name = "synthetic"
@@ -72,11 +86,14 @@ class Synthetic(Source):
         seed: Seed = 0,
         test_fraction: Rate = 1 / 3,
         dose: Positive = 1.0,
+        field: Positive = 1.0,
         task: str = "synthetic_v",
     ) -> None:
         super().__init__()
         if first_frame >= frames:
             raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
+        if field > 1:
+            raise InputError(f"option field={field:g}: must be at most 1, the whole view")
         if raw is not None:
             raise InputError("the synthetic source reads no folder; leave --raw out")
         self.task = one_of("task", task, TASKS)
@@ -91,9 +108,10 @@ class Synthetic(Source):
             "test_fraction": test_fraction,
             "task": task,
             **({} if dose == 1 else {"dose": dose}),
+            **({} if field == 1 else {"field": field}),
         }
         self._patients, self._videos, self._size, self._seed = patients, videos, size, seed
-        self._frames, self._dose = range(first_frame, frames), dose
+        self._frames, self._dose, self._field = range(first_frame, frames), dose, field
         self._first_test = patients - int(patients * test_fraction + 0.5)
 
     def walk(self) -> Iterator[Frame]:
@@ -111,8 +129,8 @@ class Synthetic(Source):
 
     def _draw(self, frame: Frame) -> Any:
         patient, video, number = map(int, re.findall(r"\d+", frame.path))
-        last = self._frames.stop
-        return _angiogram(self._seed, patient, video, number, self._size, last, self._dose)
+        drawn = (self._size, self._frames.stop, self._dose, self._field)
+        return _angiogram(self._seed, patient, video, number, *drawn)
 
     def read(self, frame: Frame) -> np.ndarray:
         return self._draw(frame).image

@@ -1,5 +1,5 @@
 """Procedural coronary angiograms with exact ground truth; see `angiogram`."""
 
-from benchmark.data.synthetic.render import SyntheticFrame, angiogram
+from benchmark.data.synthetic.render import SyntheticFrame, angiogram, close_up
 
-__all__ = ["SyntheticFrame", "angiogram"]
+__all__ = ["SyntheticFrame", "angiogram", "close_up"]

@@ -115,14 +115,20 @@ def catheter_capsules(view: View, frame: int, size: int) -> Capsules:
 def _stenoses(
     view: View, capsules: Capsules, lesion: np.ndarray, size: int
 ) -> tuple[Stenosis, ...]:
-    found = []
-    for index in range(len(view.tree.lesions)):
-        mask = cover(capsules.where((lesion == index) & (capsules.label > 0)), size)
-        if mask.any():
-            rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-            box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-            found.append(Stenosis(mask, tuple(map(float, box))))
-    return tuple(found)
+    masks = (
+        cover(capsules.where((lesion == index) & (capsules.label > 0)), size)
+        for index in range(len(view.tree.lesions))
+    )
+    return tuple(filter(None, map(_boxed, masks)))
+
+
+def _boxed(mask: np.ndarray) -> Stenosis | None:
+    """The stenosis with this mask; None if nothing of it is visible."""
+    if not mask.any():
+        return None
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    return Stenosis(np.ascontiguousarray(mask), tuple(map(float, box)))
 
 
 def _expose(
@@ -184,4 +190,30 @@ def angiogram(
         vessel=segments > 0,
         segments=segments,
         stenoses=_stenoses(view, vessels, lesion, size),
+    )
+
+
+def close_up(frame: SyntheticFrame, side: int, rng: np.random.Generator) -> SyntheticFrame:
+    """A square of a frame, side×side, around one of its stenoses, or else a piece of vessel.
+
+    That lies up to 0.3 · side from the centre in both directions; at random, like the choice. What
+    else is inside keeps its truth; the box of a stenosis that is cut is that of the rest.
+
+    Args:
+        side: in pixels, at most that of the frame.
+    """
+    size = len(frame.image)
+    if frame.stenoses:
+        shown = frame.stenoses[rng.integers(len(frame.stenoses))].box
+        middle = np.array([shown[1] + shown[3], shown[0] + shown[2]]) / 2
+    else:
+        pixels = np.argwhere(frame.vessel)
+        middle = pixels[rng.integers(len(pixels))] if len(pixels) else np.full(2, size / 2)
+    corner = middle - side / 2 + rng.uniform(-0.3, 0.3, 2) * side
+    row, column = corner.clip(0, size - side).astype(int)
+    window = np.s_[row : row + side, column : column + side]
+    parts = (frame.image, frame.vessel, frame.segments)
+    return SyntheticFrame(
+        *(np.ascontiguousarray(part[window]) for part in parts),
+        stenoses=tuple(filter(None, (_boxed(one.mask[window]) for one in frame.stenoses))),
     )
