@@ -153,6 +153,7 @@ def test_published_counts_are_printed_beside_those_found(raw, tmp_path: Path) ->
         ("synthetic", {"patients": 0}, "patients=0: must be an integer of 1 or more"),
         ("synthetic", {"test_fraction": 1.5}, "test_fraction=1.5: must be"),
         ("synthetic", {"first_frame": 8}, "first_frame=8: must be from 0 to 7"),
+        ("synthetic", {"field": 1.5}, "field=1.5: must be at most 1"),
         ("synthetic", {}, "reads no folder"),
         ("dca1", {"rule": "all"}, "unknown option of dca1"),
         ("syntax", {"name": "other"}, "unknown option of syntax"),

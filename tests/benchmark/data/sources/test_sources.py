@@ -166,3 +166,18 @@ def test_synthetic_boxes_are_of_stenoses_whatever_the_masks_show(tmp_path):
                 found += 1
             assert not (narrow.read_masks(frame)[0] & ~inside).any()
     assert found
+
+
+def test_synthetic_close_ups_have_the_size_asked_for_and_the_detail_of_a_larger_frame():
+    options = {"patients": 2, "videos": 1, "frames": 4, "first_frame": 3, "seed": 2}
+    source = open_source("synthetic", size=32, field=0.25, **options)
+    whole = open_source("synthetic", size=128, **options)
+    assert source.options == {**whole.options, "size": 32, "field": 0.25}
+    for frame in source.frames():
+        image = source.read(frame)
+        windows = np.lib.stride_tricks.sliding_window_view(whole.read(frame), (32, 32))
+        ((row, column),) = np.argwhere((windows == image).all(axis=(2, 3)))
+        window = np.s_[row : row + 32, column : column + 32]
+        np.testing.assert_array_equal(
+            source.read_masks(frame)[0], whole.read_masks(frame)[0][window]
+        )

@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.filters import sato
 
 from benchmark.data.sources.arcade import SEGMENTS
-from benchmark.data.synthetic import SyntheticFrame, angiogram
+from benchmark.data.synthetic import SyntheticFrame, angiogram, close_up
 from benchmark.data.synthetic.arteries import patient_anatomy
 from benchmark.data.synthetic.background import video_background
 from benchmark.data.synthetic.raster import Capsules, cover, draw
@@ -130,6 +130,29 @@ def test_ground_truth_is_consistent(filled) -> None:
             tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
             assert stenosis.box == tight
     assert any(frame.stenoses for frame in filled)
+
+
+def test_a_close_up_is_a_piece_of_its_frame_around_a_stenosis(filled) -> None:
+    side = 64
+    for number, frame in enumerate(filled):
+        piece = close_up(frame, side, np.random.default_rng(number))
+        # The place, from the picture alone.
+        windows = np.lib.stride_tricks.sliding_window_view(frame.image, (side, side))
+        ((row, column),) = np.argwhere((windows == piece.image).all(axis=(2, 3)))
+        window = np.s_[row : row + side, column : column + side]
+        np.testing.assert_array_equal(piece.vessel, frame.vessel[window])
+        np.testing.assert_array_equal(piece.segments, frame.segments[window])
+        cut = [one.mask[window] for one in frame.stenoses if one.mask[window].any()]
+        assert len(piece.stenoses) == len(cut)
+        for stenosis, mask in zip(piece.stenoses, cut):
+            np.testing.assert_array_equal(stenosis.mask, mask)
+            rows, columns = np.nonzero(mask)
+            tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            assert stenosis.box == tight
+        # Truth in the piece: a stenosis wherever the frame has one, otherwise a vessel.
+        assert piece.stenoses or (not frame.stenoses and piece.vessel.any())
+    both = {close_up(filled[0], side, np.random.default_rng(k)).image.tobytes() for k in (1, 1, 2)}
+    assert len(both) == 2
 
 
 def test_stenoses_occur_and_narrow_the_lumen() -> None:
