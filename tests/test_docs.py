@@ -39,12 +39,15 @@ def tool(run_tool: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., s
         ("docs/methods.md", ("list", "methods")),
         ("docs/scaling.md", ("bench", "scaling")),
         ("README.md", ("leaderboard", "--published", "--format", "md", "--out", "OUT")),
-        (
-            "README.md",
+        *(
             (
-                *("leaderboard", "--results", "leaderboard/results/reference", "--format", "md"),
-                *("--out", "OUT", "--marker", "reference"),
-            ),
+                "README.md",
+                (
+                    *("leaderboard", "--results", f"leaderboard/results/{name}"),
+                    *("--format", "md", "--out", "OUT", "--marker", name),
+                ),
+            )
+            for name in ("reference", "reference_real")
         ),
     ],
 )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.files.markers import write_between
-from leaderboard.board import Board
+from leaderboard.board import Board, Row
 from leaderboard.build import Leaderboard
-from leaderboard.comparisons import CORRECTIONS, comparisons
+from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons
 from leaderboard.evaluations.pretraining_seeds import TITLE as SOURCES_OF_VARIANCE
-from leaderboard.statistics import ALPHA, Summary, mean_std
+from leaderboard.statistics import ALPHA, difference_text, interval_text, mean_std, p_number
 from leaderboard.tables.grids import Entry, Grid, headline, rank_title
 from leaderboard.tables.markdown import escape, grid_lines
 
@@ -31,12 +31,12 @@ def start(marker: str | None = None) -> str:
 
 
 def short_table(leaderboard: Leaderboard) -> str:
-    """A short board: the best rows of the first main board and their ranks on the others.
+    """A short board: the best rows of the first main board, with those of other tasks beside.
 
-    One column per dataset of that board with its first metric, and the average rank on every main
-    board of the same protocol. Measured scores have the sign of their verdict against the
-    reference, and are followed by the two sources of variance, where pre-trainings were repeated,
-    of every board.
+    The average rank on every main board of the same protocol, and one column per dataset of them
+    with its first metric. Measured scores have the sign of their verdict against the reference.
+    They are followed by the differences, with intervals, and by the two sources of variance of
+    every board, where pre-trainings were repeated.
     """
     boards = leaderboard.boards
     # Without fine-tuning, the first table of another evaluation; without any, of an analysis.
@@ -44,49 +44,94 @@ def short_table(leaderboard: Leaderboard) -> str:
     main = main or [boards[0]]
     first = main[0]
     others = [b for b in main[1:] if b.task != first.task and b.protocol == first.protocol]
-    first_metric: dict[str, int] = {}
-    for index, column in enumerate(first.columns):
-        if column.score:
-            first_metric.setdefault(column.dataset, index)
+    together = [first, *others]
+    shown = [(board, index) for board in together for index in _first_metrics(board)]
     competing = [row for row in first.rows if not row.context]
     rows = competing[:ROWS]
-    header = ["Method", "Pre-training"]
-    header += [rank_title(board, f"Rank: {board.title.lower()}") for board in [first, *others]]
-    header += [first.columns[index].title for index in first_metric.values()]
     published = first.origin == "published"
-    signs = {} if published else _signs(first, leaderboard.correction)
+    tests = {} if published else _tests(together, leaderboard.correction)
+    header = ["Method", "Pre-training"]
+    header += [rank_title(board, f"Rank: {board.title.lower()}") for board in together]
+    header += [board.columns[index].title for board, index in shown]
     lines = []
     for row in rows:
-        ranks = [row.average_rank, *(_rank_on(board, row.method) for board in others)]
+        same = {board.task: _row_of(board, row) for board in together}
+        ranks = (other and other.average_rank for other in same.values())
         texts = [row.title, row.pretraining, *("" if r is None else mean_std(r) for r in ranks)]
-        scores = [
-            Entry("")
-            if (cell := row.cells[index]) is None
-            else Entry(
-                mean_std(cell.summary),
-                cell.place,
-                signs.get((row.id, first.columns[index].id), ""),
-            )
-            for index in first_metric.values()
-        ]
+        scores = []
+        for board, index in shown:
+            cell = (other := same[board.task]) and other.cells[index]
+            test = tests.get((row.id, board.columns[index].id))
+            sign = SIGNS.get(test.verdict, "") if test else ""
+            scores.append(Entry(mean_std(cell.summary), cell.place, sign) if cell else Entry(""))
         lines.append((*map(Entry, texts), *scores))
     text = grid_lines(Grid("", tuple(header), 2, tuple(lines)))
     if len(rows) < len(competing):
         text += ["", f"The best {len(rows)} of {len(competing)} rows by average rank."]
     if published:
-        sources = {b.rows[0].source: None for b in [first, *others]}
+        sources = {b.rows[0].source: None for b in together}
         text += ["", escape(f"Published numbers: {'; '.join(filter(None, sources))}.")]
         return "\n".join(text)
     text += ["", escape(headline(leaderboard))]
-    if signs:
-        test = f"paired t-test over common seeds, {CORRECTIONS[leaderboard.correction]}"
-        text[-1] += " · " + escape(
-            f"▲ better, ▼ worse than {leaderboard.reference_title} (p < {ALPHA}, {test})"
-        )
+    how = f"paired t-test over common seeds, {CORRECTIONS[leaderboard.correction]}"
+    reference = leaderboard.reference_title
+    if any(test.verdict in SIGNS for test in tests.values()):
+        text[-1] += " · " + escape(f"▲ better, ▼ worse than {reference} (p < {ALPHA}, {how})")
+    differences = _differences(rows, shown, tests, leaderboard.correction)
+    if differences.rows:
+        text += ["", f"**Differences to {escape(reference)}**", "", *grid_lines(differences)]
+        text += ["", escape(f"Mean over n seeds with its 95 % interval; p of the {how}.")]
     if (sources := _sources_of_variance(boards)).rows:
         text += ["", f"**{sources.heading}**", "", *grid_lines(sources)]
         text += ["", *map(escape, sources.notes)]
     return "\n".join(text)
+
+
+def _first_metrics(board: Board) -> list[int]:
+    """The column of the first metric of every dataset."""
+    first: dict[str, int] = {}
+    for index, column in enumerate(board.columns):
+        if column.score:
+            first.setdefault(column.dataset, index)
+    return list(first.values())
+
+
+def _tests(boards: Sequence[Board], correction: str) -> dict[tuple[str, str], Comparison]:
+    """(Row, column) → its test against the reference."""
+    return {
+        (test.row.id, test.column.id): test
+        for board in boards
+        for test in comparisons(board, board.reference, correction)
+        if test.column is not None
+    }
+
+
+def _differences(
+    rows: Sequence[Row],
+    shown: Sequence[tuple[Board, int]],
+    tests: Mapping[tuple[str, str], Comparison],
+    correction: str,
+) -> Grid:
+    """The difference of every row to the reference in the columns shown."""
+    columns = [board.columns[index] for board, index in shown]
+    lines = []
+    for row in rows:
+        found = [tests.get((row.id, column.id)) for column in columns]
+        if any(found):
+            texts = (_difference(test, correction) if test else "" for test in found)
+            lines.append(tuple(map(Entry, (row.title, *texts))))
+    return Grid("", ("Method", *(column.title for column in columns)), 1, tuple(lines))
+
+
+def _difference(comparison: Comparison, correction: str) -> str:
+    test = comparison.test
+    if test.difference is None:
+        return test.note
+    if test.p is None:
+        return f"{difference_text(test.difference)} ({test.note})"
+    interval = interval_text(test.ci_low, test.ci_high)
+    p = p_number(comparison.p_used(correction))
+    return f"{difference_text(test.difference)} {interval} (n = {test.n}, p = {p})"
 
 
 def _sources_of_variance(boards: Sequence[Board]) -> Grid:
@@ -114,17 +159,10 @@ def _sources_of_variance(boards: Sequence[Board]) -> Grid:
     return Grid(SOURCES_OF_VARIANCE, header, 2, tuple(rows), notes=(note,))
 
 
-def _signs(board: Board, correction: str) -> dict[tuple[str, str], str]:
-    """(Row, column) → the sign of its verdict against the reference."""
-    return {
-        (test.row.id, test.column.id): sign
-        for test in comparisons(board, board.reference, correction)
-        if test.column is not None and (sign := SIGNS.get(test.verdict))
-    }
-
-
-def _rank_on(board: Board, method: str) -> Summary | None:
-    return next((row.average_rank for row in board.rows if row.method == method), None)
+def _row_of(board: Board, row: Row) -> Row | None:
+    """The row of the same method, measured or published like this one."""
+    wanted = (row.method, row.context)
+    return next((other for other in board.rows if (other.method, other.context) == wanted), None)
 
 
 def write_between_markers(path: Path, text: str, marker: str | None = None) -> None:
