@@ -87,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.sweep.config_cache import cached
     from benchmark.sweep.execution import PROFILES, draw_boards, require_snakemake, run_plan
     from benchmark.sweep.gpus import visible_gpus
-    from benchmark.sweep.matrix import read_matrix, restrict
+    from benchmark.sweep.matrix import read_matrix, restrict, without_missing
     from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
     from benchmark.sweep.report import print_plan, print_status, print_summary
     from benchmark.training.preview import find_config
@@ -97,6 +97,8 @@ def _run(args: argparse.Namespace) -> int:
         matrix = matrix.model_copy(update={"scale": args.scale})
     if args.work:
         matrix = matrix.model_copy(update={"work": args.work})
+    if not args.datasets:
+        matrix = without_missing(matrix)
     matrix = restrict(matrix, methods=args.methods, datasets=args.datasets, seeds=args.seeds)
     settings = SweepSettings(configs=Path(args.configs))
     console = Console(width=None if sys.stdout.isatty() else 200)

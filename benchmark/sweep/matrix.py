@@ -83,6 +83,8 @@ class Matrix(Schema):
         reference: method the board compares every other one with.
         without: method → datasets it skips, beyond those of another kind of task.
         only: dataset → the methods that have a cell on it; all of them where it is not named.
+        optional: dataset → folder of its data; where that is missing, `without_missing` leaves
+            the dataset out.
         packs: packs to pre-train on in place of the usual ones (`configs/_base_/pretraining.py`);
             a config that names packs of its own keeps them. None: those of the configs.
         data: dataset → folder of the prepared task, where it differs from the config's; also
@@ -97,7 +99,7 @@ class Matrix(Schema):
             ``"DATASET.test"`` → of test frames, for the estimate of hours while the data are
             missing.
         commands: folder of an input → command that makes it, printed if the folder is missing.
-            In `packs`, `data` and `commands`, ``{work}`` stands for `work`.
+            In `optional`, `packs`, `data` and `commands`, ``{work}`` stands for `work`.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Matrix(Schema):
     reference: str = "mae"
     without: dict[str, Datasets] = {}
     only: dict[str, Names] = {}
+    optional: dict[str, str] = {}
     packs: Names | None = None
     data: dict[str, str] = {}
     pretrain_options: Annotated[Names, AfterValidator(_check_options(PRETRAIN_KEYS))] = ()
@@ -129,6 +132,13 @@ class Matrix(Schema):
             for method in methods:
                 one_of("method", method, info.data.get("methods", methods))
         return only
+
+    @field_validator("optional")
+    @classmethod
+    def _check_optional(cls, optional: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        for dataset in optional:
+            one_of("dataset", dataset, info.data.get("datasets", optional))
+        return optional
 
     @field_validator("without")
     @classmethod
@@ -202,6 +212,13 @@ def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:
         kept = tuple(value for value in there if value in values)
         matrix = matrix.model_copy(update={key: kept})
     return matrix
+
+
+def without_missing(matrix: Matrix) -> Matrix:
+    """The matrix without those of its `optional` datasets that have not been prepared."""
+    missing = {name for name, at in matrix.optional.items() if not Path(matrix.at(at)).is_dir()}
+    kept = tuple(name for name in matrix.datasets if name not in missing)
+    return matrix.model_copy(update={"datasets": kept})
 
 
 def check_folders(matrix: Matrix) -> None:

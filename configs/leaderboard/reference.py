@@ -4,11 +4,9 @@
 
 6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
 and VasoMIM; test sets at a quarter of the usual dose, with branches of all sizes; five seeds of the
-fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. `reference_real.py` is
-pre-trained on real angiograms. docs/reference_run.md says what it shows.
+fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. The second corpus, of real
+angiograms, has a board of its own, `reference_real.py`. docs/reference_run.md says what they show.
 """
-
-from pathlib import Path as _Path
 
 title = "Reference run"
 scale = "mini"
@@ -27,7 +25,8 @@ methods = (
 
 _shares = ("synthetic_v-10pct", "synthetic_v-25pct")
 _frozen = ("synthetic_v-linear", "synthetic_v-patches")
-_given = ("dca1", "dca1-linear") if (_Path(work) / "downstream" / "dca1").is_dir() else ()
+_given = ("dca1", "dca1-linear")
+optional = dict.fromkeys(_given, "{work}/downstream/dca1")
 datasets = ("synthetic_v", *_frozen, *_shares, "synthetic_vs", "synthetic_d", *_given)
 _few = ("random", "mae", "vasomim_v1", "vasomim")
 only = {

@@ -15,7 +15,7 @@ from benchmark.method_cards import ANALYSIS, CONFIGS, read_method_cards
 from benchmark.results import parse_dataset_id
 from benchmark.sweep.cells import cells_of, literal
 from benchmark.sweep.config_cache import cached, request_for
-from benchmark.sweep.matrix import read_matrix, restrict
+from benchmark.sweep.matrix import read_matrix, restrict, without_missing
 
 GOOD = {
     "title": "'T'",
@@ -157,6 +157,16 @@ def test_part_of_a_matrix_is_a_matrix(tmp_path):
     assert (part.methods, part.datasets, part.seeds) == (("mae", "detr"), matrix.datasets, (1,))
     with pytest.raises(InputError, match="--seeds 7: not in m; known: 0, 1"):
         restrict(matrix, seeds=[7])
+
+
+def test_optional_datasets_are_those_in_the_folder_of_the_run(tmp_path):
+    path = write(tmp_path, optional="{'stenosis': '{work}/downstream/stenosis'}")
+    matrix = read_matrix(path).model_copy(update={"work": str(tmp_path / "elsewhere")})
+    assert without_missing(matrix).datasets == ("arcade_v",)
+    (tmp_path / "elsewhere" / "downstream" / "stenosis").mkdir(parents=True)
+    assert without_missing(matrix) == matrix
+    with pytest.raises(InputError, match="dataset 'stenose'"):
+        read_matrix(write(tmp_path, optional="{'stenose': 'x'}"))
 
 
 def test_the_boards_of_the_papers_have_all_of_their_cells():
