@@ -68,7 +68,11 @@ def test_generated_tables_are_current(
 def test_documents_name_what_exists(document: str) -> None:
     """Relative links and named files exist, except for configs that the page itself creates."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:tools|configs|methods|docs)/[\w./-]+\.(?:py|sh|md|png)", text))
+    named = set(
+        re.findall(
+            r"(?<![\w/])(?:tools|configs|methods|docs|tests)/[\w./-]+\.(?:py|sh|md|png)", text
+        )
+    )
     created = set(re.findall(r"`((?:configs|methods)/[\w/]+\.py)`[^`]*:\n\n```python", text))
     links = {
         str(((ROOT / document).parent / link).resolve().relative_to(ROOT))

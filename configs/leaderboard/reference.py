@@ -4,8 +4,9 @@
 
 6,000 synthetic angiograms of 300 patients to pre-train on; three seeds of the pre-training for MAE
 and VasoMIM; test sets of vessels at a quarter of the usual dose, half of their length hardly wider
-than a pixel, and of stenoses in close-ups; five seeds of the fine-tuning. Where DCA1 is prepared in its folder, it is scored as well. The second corpus, of real
-angiograms, has a board of its own, `reference_real.py`. docs/reference_run.md says what they show.
+than a pixel, and of stenoses in close-ups; five seeds of the fine-tuning. Where DCA1 is prepared in
+its folder, it is scored as well. The second corpus, of real angiograms, has a board of its own,
+`reference_real.py`. docs/reference_run.md says what they show.
 """
 
 title = "Reference run"
