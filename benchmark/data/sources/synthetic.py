@@ -24,6 +24,10 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Side of the largest view that close-ups are taken from, in pixels.
+LARGEST = 4096
+
+
 @functools.lru_cache(maxsize=2)
 def _angiogram(
     seed: int,
@@ -58,13 +62,15 @@ class Synthetic(Source):
         seed: a different seed gives different patients.
         dose: photons relative to the usual exposure; 0.25 doubles the quantum noise.
         field: side of the frames relative to the whole view, above 0; below 1 they are close-ups
-            of stenoses, or of vessels where there are none.
+            of stenoses, or of vessels where there are none, in the resolution of a whole view of
+            size / field pixels, at most `LARGEST`.
         test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses. Boxes are always of stenoses.
 
     Raises:
-        InputError: a folder was given, `first_frame` is not one of the frames, or `field` above 1.
+        InputError: a folder was given, `first_frame` is not one of the frames, or `field` is above
+            1 or too small.
     """
 
     name = "synthetic"
@@ -94,6 +100,11 @@ class Synthetic(Source):
             raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
         if field > 1:
             raise InputError(f"option field={field:g}: must be at most 1, the whole view")
+        if field < min(1, size / LARGEST):
+            raise InputError(
+                f"option field={field:g}: the whole view would be drawn with {size / field:.0f} "
+                f"pixels a side; at most {LARGEST}"
+            )
         if raw is not None:
             raise InputError("the synthetic source reads no folder; leave --raw out")
         self.task = one_of("task", task, TASKS)

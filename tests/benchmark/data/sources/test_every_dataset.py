@@ -154,6 +154,7 @@ def test_published_counts_are_printed_beside_those_found(raw, tmp_path: Path) ->
         ("synthetic", {"test_fraction": 1.5}, "test_fraction=1.5: must be"),
         ("synthetic", {"first_frame": 8}, "first_frame=8: must be from 0 to 7"),
         ("synthetic", {"field": 1.5}, "field=1.5: must be at most 1"),
+        ("synthetic", {"field": 0.01}, "would be drawn with 51200 pixels a side; at most 4096"),
         ("synthetic", {}, "reads no folder"),
         ("dca1", {"rule": "all"}, "unknown option of dca1"),
         ("syntax", {"name": "other"}, "unknown option of syntax"),
