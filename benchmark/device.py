@@ -102,7 +102,8 @@ def choose_algorithms(cudnn_benchmark: bool = False, deterministic: bool = False
         cudnn_benchmark: cuDNN times the algorithms of a convolution at its first call, and takes
             the fastest. Another process may find another one, whose last bits differ.
         deterministic: only those that give the same bits every time. Torch warns of an operation
-            that has none, and uses what there is.
+            that has none, and uses what there is. Attention is then computed without its fused
+            kernels, in memory quadratic in the number of tokens.
 
     Raises:
         InputError: both.
@@ -120,6 +121,25 @@ def choose_algorithms(cudnn_benchmark: bool = False, deterministic: bool = False
     if deterministic:
         # cuBLAS reads it when it is first used; torch asks for it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        if uses_gpu():
+            # With `warn_only`, torch leaves the gradients of its fused kernels to atomics.
+            _fuse_attention(False, False, False)
+
+
+def _fused_attention() -> tuple[bool, bool, bool]:
+    """Whether torch may use the fused attention of FlashAttention, xFormers and cuDNN."""
+    import torch
+
+    cuda = torch.backends.cuda
+    return cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.cudnn_sdp_enabled()
+
+
+def _fuse_attention(flash: bool, mem_efficient: bool, cudnn: bool) -> None:
+    import torch
+
+    torch.backends.cuda.enable_flash_sdp(flash)
+    torch.backends.cuda.enable_mem_efficient_sdp(mem_efficient)
+    torch.backends.cuda.enable_cudnn_sdp(cudnn)
 
 
 @contextmanager
@@ -134,9 +154,11 @@ def restored_settings() -> Iterator[None]:
     chosen = cudnn.benchmark, cudnn.deterministic
     deterministic = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    fused = _fused_attention()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         cudnn.benchmark, cudnn.deterministic = chosen
         torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+        _fuse_attention(*fused)

@@ -170,6 +170,20 @@ def test_algorithms_are_chosen_and_restored(monkeypatch):
     assert (algorithms(), torch.get_num_threads()) == (before, threads)
 
 
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_deterministic_attention_is_not_fused_on_a_gpu(on_gpu, monkeypatch):
+    """Within the block; on a CPU, whose fused kernel is deterministic, nothing changes."""
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(devices, "uses_gpu", lambda: on_gpu)
+    cuda = torch.backends.cuda
+    fused = (cuda.flash_sdp_enabled, cuda.mem_efficient_sdp_enabled, cuda.cudnn_sdp_enabled)
+    with restored_settings():
+        choose_algorithms(deterministic=True)
+        assert [enabled() for enabled in fused] == 3 * [not on_gpu]
+        assert cuda.math_sdp_enabled()
+    assert all(enabled() for enabled in fused)
+
+
 def test_algorithms_exclude_each_other():
     with restored_settings(), pytest.raises(InputError, match=r"env_cfg: .* choose one of the two"):
         choose_algorithms(cudnn_benchmark=True, deterministic=True)
