@@ -37,6 +37,12 @@ from benchmark.training.train import assemble
 
 TOLERANCE = 1e-3
 """Relative to the largest value, in fp32 without TF32; the order of summation differs."""
+ROUNDING_EXCESS = 4.0
+"""Limit of a gradient in fp32, relative to its distance from that in fp64 on the CPU, if larger.
+
+The GPU rounds elsewhere, which moves the gradient of SPT by more than `TOLERANCE`: by 1.6e-3 of the
+largest one between fp32 and fp64, that of the others by at most 6e-5.
+"""
 BF16_LOSS = 0.05
 """Relative difference of a loss between bf16 and fp32."""
 _QUICK = ("mae", "vasomim", "moco_v3")
@@ -141,11 +147,15 @@ def first_steps(reduced: bool) -> Iterator[Finding]:
         with tempfile.TemporaryDirectory() as folder, exact_fp32():
             config = small_trial(name, Path(folder))
             with on_cpu():
+                exact = _first_step(config, "fp32", dtype=torch.float64)
                 expected = _first_step(config, "fp32")
             found = _first_step(config, "fp32")
             yield at_most(f"{name}: loss, relative", _loss_apart(expected, found), TOLERANCE)
             apart, _ = largest_difference(expected[1], found[1])
-            yield at_most(f"{name}: gradient, relative to the largest", apart, TOLERANCE)
+            rounding, _ = largest_difference(exact[1], expected[1])
+            limit = max(TOLERANCE, ROUNDING_EXCESS * rounding)
+            limit = limit if math.isfinite(limit) else TOLERANCE
+            yield at_most(f"{name}: gradient, relative to the largest", apart, limit)
             if uses_gpu():
                 rounded = _first_step(config, "bf16")
                 loss = _loss_apart(found, rounded)
@@ -181,13 +191,18 @@ def _views(config: Config) -> dict[str, Tensor]:
     return method.views(batch)["views"]
 
 
-def _first_step(config: Config, precision: str, rounded_weights: bool = False) -> StepResult:
+def _first_step(
+    config: Config,
+    precision: str,
+    rounded_weights: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> StepResult:
     config = Config({**config.to_dict(), "precision": precision})
     with quiet_libraries():
         parts = assemble(config)
         if rounded_weights:
             round_weights(parts.method)
-        return step_gradients(parts, torch.float32, device())
+        return step_gradients(parts, dtype, device())
 
 
 def _total(result: StepResult) -> float:

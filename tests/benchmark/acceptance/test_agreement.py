@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmark.acceptance import agreement
 from benchmark.acceptance.agreement import exact_fp32, first_steps, relative_difference
@@ -64,13 +65,36 @@ def test_vessel_masks_that_differ_miss_the_goal(monkeypatch):
 def test_a_gradient_that_should_be_zero_is_seen(monkeypatch):
     """Whatever its own size is: relative to the largest gradient."""
     zero, one = torch.zeros(2), torch.tensor([4.0, 0.0])
-    results = iter([({"loss": 1.0}, {"a": zero, "b": one}), ({"loss": 1.0}, {"a": one, "b": one})])
-    monkeypatch.setattr(agreement, "_first_step", lambda *_: next(results))
+    on_cpu, on_device = {"a": zero, "b": one}, {"a": one, "b": one}
+    gradient = gradient_finding(monkeypatch, on_cpu, on_cpu, on_device)
+    assert (gradient.value, gradient.reached) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("on_cpu", "on_device", "goal", "reached"),
+    [
+        (4.0001, 4.003, "at most 0.001", True),
+        (4.0001, 4.005, "at most 0.001", False),
+        (3.98, 4.05, "at most 0.02", True),
+        (3.98, 4.07, "at most 0.02", False),
+        (math.nan, math.nan, "at most 0.001", False),
+    ],
+)
+def test_rounding_in_fp32_widens_the_goal(monkeypatch, on_cpu, on_device, goal, reached):
+    """To four times the distance of fp32 from fp64, 4.0, on the CPU."""
+    gradients = ({"a": torch.tensor([value])} for value in (4.0, on_cpu, on_device))
+    gradient = gradient_finding(monkeypatch, *gradients)
+    assert (gradient.goal, gradient.reached) == (goal, reached)
+
+
+def gradient_finding(monkeypatch: pytest.MonkeyPatch, *gradients: dict[str, Tensor]) -> Finding:
+    """Of gradients in fp64 and fp32 on the CPU, and on the device."""
+    results = iter([({"loss": 1.0}, one) for one in gradients])
+    monkeypatch.setattr(agreement, "_first_step", lambda *_, **__: next(results))
     monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["mae"])
     monkeypatch.setattr(agreement, "small_trial", lambda *_: None)
     found = {finding.what: finding for finding in first_steps(reduced=True)}
-    gradient = found["mae: gradient, relative to the largest"]
-    assert (gradient.value, gradient.reached) == (1.0, False)
+    return found["mae: gradient, relative to the largest"]
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.01])
@@ -80,7 +104,7 @@ def test_a_gradient_that_is_off_by_a_hundredth_misses_the_goal(monkeypatch, fact
     def step(*given):
         terms, gradients = true(*given)
         calls.append(1)
-        scale = factor if len(calls) == 2 else 1.0
+        scale = factor if len(calls) == 3 else 1.0  # after fp64 and fp32 on the CPU
         return terms, {name: scale * value for name, value in gradients.items()}
 
     monkeypatch.setattr(agreement, "step_gradients", step)
@@ -125,7 +149,7 @@ def test_an_imprecise_gradient_in_bf16_misses_the_goal(bf16_on_cpu, monkeypatch)
     def step(*given):
         terms, gradients = true(*given)
         calls.append(1)
-        if len(calls) == 3:  # after fp32 on the CPU and on the device
+        if len(calls) == 4:  # after fp64 and fp32 on the CPU, and fp32 on the device
             noise = torch.Generator().manual_seed(0)
             gradients = {
                 name: value * (1 + 0.03 * torch.randn(value.shape, generator=noise))
