@@ -109,28 +109,31 @@ def _maps(encoder: Encoder, image: Tensor) -> list[Tensor]:
 
 def vessel_masks(reduced: bool) -> Iterator[Finding]:
     """Frames of one size, and padded ones of several: equal masks."""
-    side, count = (128, 3) if reduced else (512, 16)
-    frames = torch.from_numpy(
-        np.stack([angiogram(3, patient, size=side, frame=6).image for patient in range(count)])
-    )
-    valid = torch.tensor([(side - 7 * (k % 3), side - 11 * (k % 2)) for k in range(count)])
+    frames, valid = _frames(*((128, 3) if reduced else (512, 16)))
     for what, sizes in (("of one size", None), ("of mixed sizes", valid)):
         expected = vessel_mask(frames, valid=sizes)
         found = vessel_mask(frames.to(device()), valid=sizes).cpu()
-        yield at_most(
-            f"pixels of {count} masks {what} that differ", int((found ^ expected).sum()), 0
-        )
+        different = int((found ^ expected).sum())
+        yield at_most(f"pixels of {len(frames)} masks {what} that differ", different, 0)
         yield holds(f"masks {what} hold vessels", bool(expected.any(dim=(1, 2)).all()))
+
+
+def _frames(side: int, count: int) -> tuple[Tensor, Tensor]:
+    """Frames B×S×S, uint8, and the sizes B×2 of their valid areas, in pixels, which differ."""
+    frames = [angiogram(3, patient, size=side, frame=6).image for patient in range(count)]
+    valid = [(side - 7 * (k % 3), side - 11 * (k % 2)) for k in range(count)]
+    return torch.from_numpy(np.stack(frames)), torch.tensor(valid)
 
 
 def views(reduced: bool) -> Iterator[Finding]:
     """What the network of each method is given: images to 1e-3, masks and indices exactly."""
+    batch = _batch(512, 4)
     for name in methods_of(reduced):
         with tempfile.TemporaryDirectory() as folder:
             config = small_trial(name, Path(folder))
             with on_cpu():
-                expected = _views(config)
-            found = _views(config)
+                expected = _views(config, batch)
+            found = _views(config, batch)
         worst, unequal = 0.0, []
         for key, value in expected.items():
             if value.is_floating_point():
@@ -181,13 +184,23 @@ def small_trial(method: str, work: Path) -> Config:
     return Config(from_plain(content))
 
 
-def _views(config: Config) -> dict[str, Tensor]:
+def _batch(side: int, count: int) -> dict[str, Tensor]:
+    """A batch of frames of mixed sizes as a loader gives it, with bit-packed vessel masks."""
+    frames, valid = _frames(side, count)
+    with on_cpu():
+        bits = np.packbits(vessel_mask(frames, valid=valid).numpy(), axis=-1)
+    anatomy = torch.from_numpy(bits)
+    return {"frame": frames, "valid": valid, "index": torch.arange(count), "anatomy": anatomy}
+
+
+def _views(config: Config, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of the first step; a method without anatomy gets none."""
     with quiet_libraries():
         parts = assemble(config)
     method = parts.method.to(device()).train()
     method.progress = Progress(config.seed, 0, config.epochs, 0, len(parts.loader))
-    parts.loader.batch_sampler.set_epoch(0)
-    batch = {key: value.to(device()) for key, value in next(iter(parts.loader)).items()}
+    keys = next(iter(parts.loader)).keys()
+    batch = {key: value.to(device()) for key, value in batch.items() if key in keys}
     return method.views(batch)["views"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from benchmark.acceptance import agreement
 from benchmark.acceptance.agreement import exact_fp32, first_steps, relative_difference
 from benchmark.acceptance.findings import Finding
+from benchmark.data.views.single import ViewMaker
 from benchmark.training import train
 
 
@@ -39,13 +41,33 @@ def test_views_that_differ_miss_the_goal(monkeypatch):
     answers = iter(
         [{"image": image, "mask": mask}, {"image": 1.01 * image, "mask": ~mask}],
     )
-    monkeypatch.setattr(agreement, "_views", lambda config: next(answers))
+    monkeypatch.setattr(agreement, "_views", lambda *_: next(answers))
     monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["mae"])
     monkeypatch.setattr(agreement, "small_trial", lambda *_: None)
     images, masks = agreement.views(reduced=True)
     assert (images.reached, masks.reached) == (False, False)
     assert images.value == pytest.approx(0.01, rel=1e-4)
     assert masks.value == "mask"
+
+
+def test_views_are_cut_from_large_frames_of_mixed_sizes(monkeypatch):
+    """With the vessels of their valid areas, where the loader of a method gives vessels."""
+    true, given = ViewMaker.forward, []
+
+    def forward(self, batch, training=False):
+        given.append(batch)
+        return true(self, batch, training)
+
+    monkeypatch.setattr(ViewMaker, "forward", forward)
+    monkeypatch.setattr(agreement, "methods_of", lambda reduced: ["vasomim", "dino"])
+    assert all(finding.reached for finding in agreement.views(reduced=True))
+    guided, _, plain, _ = given
+    assert guided.keys() - plain.keys() == {"anatomy"}
+    assert guided["frame"].shape == (4, 512, 512)
+    assert guided["valid"].tolist() == [[512, 512], [505, 501], [498, 512], [512, 501]]
+    vessels = np.unpackbits(guided["anatomy"].numpy(), axis=-1)
+    expected = agreement.vessel_mask(guided["frame"], valid=guided["valid"])
+    assert np.array_equal(vessels, expected.numpy())
 
 
 def test_vessel_masks_that_differ_miss_the_goal(monkeypatch):
