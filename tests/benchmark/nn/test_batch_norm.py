@@ -28,7 +28,7 @@ def maps() -> Tensor:
 def step(model: nn.Module, maps: Tensor) -> Tensor:
     """Outputs of a forward pass; backpropagates a mean over the samples."""
     output = model(maps)
-    (output * output.roll(1, dims=1) * torch.arange(8.0)).mean().backward()
+    (output * output.roll(1, dims=1) * torch.arange(8.0, device=maps.device)).mean().backward()
     return output
 
 
@@ -41,6 +41,37 @@ def test_single_process_is_plain_batch_norm(maps: Tensor) -> None:
     assert torch.equal(step(shared, maps), step(plain, maps))
     assert torch.equal(shared[1].running_var, plain[1].running_var)
     assert torch.equal(shared.eval()(maps), plain.eval()(maps))
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_group_of_one_process_is_plain_batch_norm(
+    maps: Tensor, device: str, tmp_path: Path
+) -> None:
+    """Outputs, gradients and running statistics; on a GPU also of torch's layer, as in training.
+
+    In double precision, which TF32 does not round.
+    """
+    expected, plain = compute(network(), maps, device)
+    backend = "nccl" if device == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, f"file://{tmp_path}/join", rank=0, world_size=1)
+    try:
+        shared = convert_sync_batchnorm(network(SyncBatchNorm1d))
+        found = [compute(shared, maps, device)]
+        if device == "cuda":  # torch's layer refuses tensors on a CPU
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(network(SyncBatchNorm1d))
+            found.append(compute(model, maps, device))
+    finally:
+        torch.distributed.destroy_process_group()
+    for output, tensors in found:
+        torch.testing.assert_close(output, expected)
+        torch.testing.assert_close(tensors, plain)
+
+
+def compute(model: nn.Module, maps: Tensor, device: str) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of a step in double precision; gradients and state by name."""
+    output = step(model.to(device, torch.float64), maps.to(device, torch.float64))
+    gradients = {f"gradient of {name}": p.grad for name, p in model.named_parameters()}
+    return output.detach(), {**gradients, **model.state_dict()}
 
 
 def test_two_processes_normalise_by_the_global_batch(

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark.checks.two_processes import step_gradients
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training import train
 from benchmark.training.accumulation import AccumulatingOptimWrapper
 from benchmark.training.optim import Bf16OptimWrapper, build_optimizer, parameter_groups
+from benchmark.training.train import assemble
 
 DEPTH = 3
 WEIGHT_DECAY, LAYER_DECAY = 0.05, 0.75
@@ -228,3 +231,19 @@ def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32():
     output.float().sum().backward()
     wrapper.step()
     assert model.weight.dtype == model.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("method", ["mae", "vasomim"])
+def test_losses_in_bf16_are_near_those_in_fp32(method, device, small_config, monkeypatch):
+    """Within one rounding of bf16; a CPU, which otherwise trains in fp32, rounds as a GPU does."""
+    monkeypatch.setattr(train, "precision", lambda chosen: chosen)
+    options, losses = ("method.encoder.drop_path=0.0", "micro_batch=None"), []
+    for precision in ("fp32", "bf16"):
+        parts = assemble(small_config(method, *options, f"precision={precision}"))
+        terms, gradients = step_gradients(parts, torch.float32, device)
+        assert all(gradient.isfinite().all() for gradient in gradients.values())
+        losses.append(sum(value for name, value in terms.items() if "loss" in name))
+    exact, rounded = losses
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=2**-9)
