@@ -224,17 +224,19 @@ def test_loader_processes_of_the_config_feed_a_test_on_a_gpu(
     assert_same_run(cell, finished)
 
 
-def test_cudnn_chooses_by_time_where_the_config_says_so(
+def test_cudnn_chooses_by_time_unless_the_config_says_otherwise(
     finished, make_cell, tmp_path, export_vit, before_step
 ):
-    """In this cell only, whose hash is the same; on a CPU all its numbers are."""
-    export_vit(tmp_path / "mae" / "pretrain", seed=1)
-    cell = make_cell(tmp_path, options=("env_cfg={'cudnn_benchmark': True}",))
+    """For segmentation. In this cell only, whose hash is the same; on a CPU all its numbers are."""
     chosen: list[bool] = []
-    with before_step(3, lambda: chosen.append(torch.backends.cudnn.benchmark)):
-        run_cell(cell)
-    assert chosen == [True]
-    assert not torch.backends.cudnn.benchmark
+    for options in ((), ("env_cfg={}",)):
+        work = tmp_path / str(len(options))
+        export_vit(work / "mae" / "pretrain", seed=1)
+        cell = make_cell(work, options=options)
+        with before_step(3, lambda: chosen.append(torch.backends.cudnn.benchmark)):
+            run_cell(cell)
+        assert not torch.backends.cudnn.benchmark
+    assert chosen == [True, False]
     assert read_record(cell.record).config_hash == read_record(finished.record).config_hash
     assert_same_run(cell, finished)
 
