@@ -104,6 +104,8 @@ def test_what_was_said_of_them_holds() -> None:
     assert pixels["mae"] < pixels["random"] < pixels["hpm"]
     segments = means("synthetic_vs", "dsc")
     assert segments["random"] < segments["mae"] < segments["vasomim"] / 5
+    boxes = means("synthetic_d", "map50")
+    assert boxes["mae"] < boxes["random"] < boxes["vasomim"] / 1.5
     # DINO looks at whole frames; its patches say less than those of random weights.
     assert pixels["dino"] < pixels["random"]
     assert abs(dsc["dino"] - dsc["random"]) < 1
