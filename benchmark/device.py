@@ -113,7 +113,7 @@ def choose_algorithms(cudnn_benchmark: bool = False, deterministic: bool = False
     if cudnn_benchmark and deterministic:
         raise InputError(
             "env_cfg: deterministic=True keeps to one algorithm, cudnn_benchmark=True tries "
-            "several; choose one of the two"
+            "several; set env_cfg to one of the two, as in env_cfg={'deterministic': True}"
         )
     torch.backends.cudnn.benchmark = cudnn_benchmark
     torch.backends.cudnn.deterministic = deterministic

@@ -133,19 +133,13 @@ class Matrix(Schema):
                 one_of("method", method, info.data.get("methods", methods))
         return only
 
-    @field_validator("optional")
+    @field_validator("optional", "without")
     @classmethod
-    def _check_optional(cls, optional: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        for dataset in optional:
-            one_of("dataset", dataset, info.data.get("datasets", optional))
-        return optional
-
-    @field_validator("without")
-    @classmethod
-    def _check_without(cls, without: dict[str, Names], info: ValidationInfo) -> dict[str, Names]:
-        for method in without:
-            one_of("method", method, info.data.get("methods", without))
-        return without
+    def _check_keys(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        kind = "dataset" if info.field_name == "optional" else "method"
+        for name in values:
+            one_of(kind, name, info.data.get(f"{kind}s", values))
+        return values
 
     @field_validator("data", "frames")
     @classmethod

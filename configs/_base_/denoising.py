@@ -32,7 +32,7 @@ lr_batch = None
 layer_decay = 0.75
 optimizer = dict(type=AdamW, weight_decay=0.05)
 schedule = dict(type=CosinePerEpoch)
-env_cfg = dict(cudnn_benchmark=True)  # pays off at a fixed image size
+env_cfg = dict(cudnn_benchmark=True, deterministic=False)  # pays off at a fixed image size
 
 model = dict(
     type=Denoiser,

@@ -55,15 +55,17 @@ def short_table(leaderboard: Leaderboard) -> str:
     header += [board.columns[index].title for board, index in shown]
     lines = []
     for row in rows:
-        same = {board.task: _row_of(board, row) for board in together}
+        same = {board.id: _row_of(board, row) for board in together}
         ranks = (other and other.average_rank for other in same.values())
         texts = [row.title, row.pretraining, *("" if r is None else mean_std(r) for r in ranks)]
         scores = []
         for board, index in shown:
-            cell = (other := same[board.task]) and other.cells[index]
-            test = tests.get((row.id, board.columns[index].id))
+            cell = (other := same[board.id]) and other.cells[index]
+            column = board.columns[index]
+            test = tests.get((row.id, column.id))
             sign = SIGNS.get(test.verdict, "") if test else ""
-            scores.append(Entry(mean_std(cell.summary), cell.place, sign) if cell else Entry(""))
+            score = cell and Entry(mean_std(cell.summary, column.digits), cell.place, sign)
+            scores.append(score or Entry(""))
         lines.append((*map(Entry, texts), *scores))
     text = grid_lines(Grid("", tuple(header), 2, tuple(lines)))
     if len(rows) < len(competing):
@@ -125,13 +127,14 @@ def _differences(
 
 def _difference(comparison: Comparison, correction: str) -> str:
     test = comparison.test
+    digits = comparison.column.digits if comparison.column else 2
     if test.difference is None:
         return test.note
     if test.p is None:
-        return f"{difference_text(test.difference)} ({test.note})"
-    interval = interval_text(test.ci_low, test.ci_high)
+        return f"{difference_text(test.difference, digits)} ({test.note})"
+    interval = interval_text(test.ci_low, test.ci_high, digits)
     p = p_number(comparison.p_used(correction))
-    return f"{difference_text(test.difference)} {interval} (n = {test.n}, p = {p})"
+    return f"{difference_text(test.difference, digits)} {interval} (n = {test.n}, p = {p})"
 
 
 def _sources_of_variance(boards: Sequence[Board]) -> Grid:
